@@ -1,0 +1,61 @@
+# The whole developer interface. Every target sets up what it needs.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt
+XRAY_DATA ?= $(wildcard ../shared/data/baggage)
+export XRAY_DATA
+export YOLO_OFFLINE := true
+export YOLO_AUTOINSTALL := false
+
+.PHONY: help demo test check bench format results clean
+
+help: ## Show the targets.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/uv:
+	@echo "Creating $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
+
+$(VENV)/.light: $(BIN)/uv pyproject.toml constraints.txt
+	@echo "Installing the light dependencies ..."
+	@$(UV) --editable .
+	@touch $@
+
+$(VENV)/.full: $(BIN)/uv pyproject.toml constraints.txt
+	@echo "Installing everything that tests and training need (PyTorch is large; about two minutes) ..."
+	@$(UV) --editable '.[train,dev]'
+	@touch $(VENV)/.light $@
+
+demo: $(VENV)/.light ## Screen the demo scans; overlays go to out/demo.
+	@echo "Screening examples/scans ..."
+	@$(BIN)/python examples/screen_folder.py examples/scans out/demo
+
+test: $(VENV)/.full ## Run every test.
+	@echo "Running every test ..."
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.full ## Formatting, lint and strict types.
+	@echo "Checking format, lint and types ..."
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.full ## Format the code and sort its imports.
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.full ## Measure start-up and speed against Ultralytics' own predict.
+	@$(BIN)/python bench/speed.py
+
+results: $(VENV)/.full ## Score the default model on the test scans; writes evals/RESULTS.md.
+	@test -n "$(XRAY_DATA)" || { echo "Set XRAY_DATA to the folder of real scans."; exit 2; }
+	@$(BIN)/xray-eval detector --data "$(XRAY_DATA)" --out evals
+
+clean: ## Remove what the targets made, but for the virtual environment.
+	@rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

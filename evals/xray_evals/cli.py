@@ -1,0 +1,102 @@
+"""xray-eval: measure."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from xray_training.datasets import partial_yolo
+from xray_training.datasets.partial_yolo import DatasetError
+
+from xray_agent_tools.detector.onnx import OnnxDetector
+from xray_agent_tools.detector.package import load_package
+from xray_agent_tools.detector.protocol import Detector
+from xray_agent_tools.detector.torch import UltralyticsDetector
+from xray_agent_tools.errors import XrayToolsError, outcome_of
+from xray_evals.detector import ScannedRecord, scan_all, score_images, score_source
+from xray_evals.results import as_data, as_page
+
+BENIGN = "benign"
+SQUEEZED = {"opixray": 1.284}
+"""Sources whose export squeezed the pictures, with the width factor that undoes it."""
+
+
+@click.group()
+@click.version_option(package_name="xray-agent-tools")
+def main() -> None:
+    """Say honestly how good the tools are."""
+
+
+@main.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="Annotated YOLO folder.",
+)
+@click.option("--split", default="test", show_default=True, help="Split to score.")
+@click.option("--model", default="default", show_default=True, help="Embedded model package, or a folder.")
+@click.option("--backend", type=click.Choice(["onnx", "ultralytics"]), default="onnx", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for RESULTS.md and results.json.")
+@click.option("--limit", type=click.IntRange(1), help="Score only the first scans of each source.")
+def detector(data: Path, split: str, model: str, backend: str, out: Path | None, limit: int | None) -> None:
+    """Score a detector per source with pycocotools, and per image against benign scans."""
+    try:
+        package = load_package(model)
+        chosen: Detector = OnnxDetector(package) if backend == "onnx" else UltralyticsDetector(package)
+        records = partial_yolo.read(data, split=split, stretch=SQUEEZED)
+    except XrayToolsError as error:
+        click.echo(f"error: {error.message}. {error.hint}", err=True)
+        sys.exit(outcome_of(error).exit_code)
+    except DatasetError as error:
+        raise click.ClickException(str(error)) from error
+    groups: dict[str, list[ScannedRecord]] = {}
+    for source in dict.fromkeys(record.source for record in records):
+        members = [record for record in records if record.source == source][:limit]
+        groups[source] = scan_all(chosen, members)
+    known = frozenset(package.manifest.labels)
+    benign = groups.pop(BENIGN, [])
+    sources = [score for group in groups.values() if (score := score_source(group, known)) is not None]
+    positives = {name: [e for e in group if e.record.boxes] for name, group in groups.items()}
+    everything = [entry for group in positives.values() for entry in group]
+    images = [
+        score_images(name, group, benign, package.thresholds)
+        for name, group in [*positives.items(), ("all", everything)]
+        if group and benign
+    ]
+    command = f"xray-eval detector --data DATA --split {split} --model {model} --backend {backend}"
+    result = as_data(package.manifest, chosen.backend, command, sources, images)
+    _print(result)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "RESULTS.md").write_text(as_page(result), encoding="utf-8")
+        (out / "results.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        click.echo(f"wrote {out / 'RESULTS.md'} and {out / 'results.json'}")
+
+
+def _print(result: dict[str, object]) -> None:
+    table = Table("source", "scans", "mAP50", "mAP50-95", "known classes")
+    for row in result["sources"]:  # type: ignore[attr-defined]
+        table.add_row(
+            row["source"], str(row["scans"]), *[f"{row[k]:.3f}" for k in ("map50", "map50_95", "map50_known")]
+        )
+    table.add_row("mean", "", f"{result['mean_map50']:.3f}", "", "")
+    console = Console()
+    console.print(table)
+    rates = Table("source", "threat scans", "TPR at FPR 10 %", "TPR, operating", "FPR, operating")
+    for row in result["images"]:  # type: ignore[attr-defined]
+        rates.add_row(
+            row["source"],
+            str(row["positives"]),
+            f"{row['at_rate'][0.1][0]:.3f}",
+            *[f"{value:.3f}" for value in row["operating"]],
+        )
+    console.print(rates)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Building the models: datasets, simulated scans, detector training and export."""

@@ -1,0 +1,212 @@
+"""xray-train: build the models."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from pydantic import ValidationError
+from rich.progress import track
+
+from xray_agent_tools.declaration.policy import problems_of
+from xray_agent_tools.errors import XrayToolsError, outcome_of
+from xray_training.datasets import partial_yolo
+from xray_training.datasets.partial_yolo import DatasetError
+from xray_training.datasets.split import hold_out
+from xray_training.simulator.palette import SCANNERS
+from xray_training.simulator.threats import THREATS
+
+_CONFIG = Path(__file__).parent / "detector" / "configs" / "first.yaml"
+
+
+@click.group()
+@click.version_option(package_name="xray-agent-tools")
+def main() -> None:
+    """Build the models from annotated and simulated scans."""
+    os.environ.setdefault("YOLO_OFFLINE", "true")
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+
+
+@main.group()
+def data() -> None:
+    """Make and prepare scans."""
+
+
+@data.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
+@click.option("--count", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the first scan.")
+@click.option(
+    "--scanner",
+    "scanners",
+    multiple=True,
+    type=click.Choice(sorted(SCANNERS)),
+    help="Virtual scanner; repeatable; all in turn when not given.",
+)
+@click.option(
+    "--threat", "threats", multiple=True, type=click.Choice(sorted(THREATS)), help="Pack exactly these; repeatable."
+)
+@click.option("--benign", is_flag=True, help="Pack no threat.")
+@click.option("--processes", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True)
+def simulate(
+    out: Path,
+    count: int,
+    seed: int,
+    scanners: tuple[str, ...],
+    threats: tuple[str, ...],
+    benign: bool,
+    processes: int,
+) -> None:
+    """Simulate scans with exact truth, as an annotated YOLO folder.
+
+    The same seed and scanner give the same scan. Without --threat and --benign about a third of the bags hold none.
+    """
+    from xray_training.simulator.write import write_scans
+
+    if threats and benign:
+        raise click.UsageError("--threat and --benign exclude each other")
+    chosen = scanners or tuple(sorted(SCANNERS))
+    packed = () if benign else threats or None
+    scans = write_scans(out, count=count, seed=seed, scanners=chosen, threats=packed, processes=processes)
+    for _ in track(scans, description="Simulating", total=count):
+        pass
+    click.echo(f"wrote {count} scans to {out}")
+
+
+def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
+    settings = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {pair}: write KEY=VALUE")
+        settings[key] = yaml.safe_load(value)
+    return settings
+
+
+@main.command()
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=_CONFIG,
+    help="YAML configuration; the first detector's when not given.",
+)
+@click.option(
+    "--data",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Annotated YOLO folder; repeatable.",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the run.")
+@click.option("--resume", is_flag=True, help="Go on from the run's last checkpoint.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a setting; dots reach into sections."
+)
+def detector(config_file: Path, folders: tuple[Path, ...], out: Path, resume: bool, settings: tuple[str, ...]) -> None:
+    """Train a YOLO on scans of several sources, the loss masked to what each source annotates.
+
+    The resolved configuration is saved as config.yaml in the run's folder. After a kill, the same command with --resume
+    goes on.
+    """
+    from xray_training.detector.config import load_config
+
+    overrides = _settings(settings)
+    if folders:
+        overrides["data"] = [str(folder) for folder in folders]
+    if resume and not (out / "weights" / "last.pt").is_file():
+        raise click.ClickException(f"{out} holds no checkpoint: leave --resume out to start")
+    try:
+        config = load_config(config_file, overrides)
+    except ValidationError as error:
+        raise click.ClickException("; ".join(problems_of(error))) from error
+    from xray_training.detector.trainer import train
+
+    try:
+        click.echo(train(config, out, resume=resume))
+    except DatasetError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.option(
+    "--run",
+    "run_folder",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="Folder of a finished or interrupted run.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the model package."
+)
+@click.option("--id", "identifier", default="xray-detector", show_default=True)
+@click.option("--model-version", default="0.1.0", show_default=True)
+@click.option("--size", type=click.IntRange(64), help="Side of the network input; the training's when not given.")
+@click.option(
+    "--canary",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=True,
+    help="Picture of a scan with a known threat.",
+)
+@click.option("--canary-label", default="gun", show_default=True, help="That threat's label.")
+@click.option(
+    "--false-alarms",
+    type=click.FloatRange(0, 0.5),
+    default=0.01,
+    show_default=True,
+    help="Share of held-out scans that each class may alarm on falsely.",
+)
+def export(
+    run_folder: Path,
+    out: Path,
+    identifier: str,
+    model_version: str,
+    size: int | None,
+    canary: Path,
+    canary_label: str,
+    false_alarms: float,
+) -> None:
+    """Export a run's last checkpoint as a model package.
+
+    Calibration and operating points are fitted on the scans that the run held out. The export fails if the ONNX network
+    does not give the checkpoint's boxes, or if the canary does not alarm.
+    """
+    from xray_training.detector.config import load_config
+    from xray_training.detector.export import ExportError, ExportPlan
+    from xray_training.detector.export import export as write_package
+
+    config = load_config(run_folder / "config.yaml", {})
+    try:
+        records = [
+            r for folder in config.data for r in partial_yolo.read(folder, split="train", stretch=config.stretch)
+        ]
+        training, validation = hold_out(
+            records, config.validation_shares, default=config.validation_share, seed=config.seed
+        )
+        plan = ExportPlan(
+            checkpoint=run_folder / "weights" / "last.pt",
+            out=out,
+            identifier=identifier,
+            version=model_version,
+            size=size or config.size,
+            training=training,
+            validation=validation,
+            canary=canary,
+            canary_label=canary_label,
+            false_alarm_rate=false_alarms,
+        )
+        package = write_package(plan)
+    except (DatasetError, ExportError) as error:
+        raise click.ClickException(str(error)) from error
+    except XrayToolsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(outcome_of(error).exit_code)
+    click.echo(f"wrote {package.folder} ({package.network.stat().st_size / 1e6:.1f} MB)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Readers of annotated scans, all giving the same record."""

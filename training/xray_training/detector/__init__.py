@@ -1,0 +1,1 @@
+"""Training a detector on partially annotated scans, and exporting it."""

@@ -1,0 +1,245 @@
+"""From a trained checkpoint to a model package that says how good it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xray_agent_tools.detector.onnx import OnnxDetector
+from xray_agent_tools.detector.package import (
+    MANIFEST_FILE,
+    NETWORK_FILE,
+    Calibration,
+    Canary,
+    Manifest,
+    ModelPackage,
+    OperatingPoint,
+    Source,
+    load_package,
+)
+from xray_agent_tools.detector.protocol import Detector
+from xray_agent_tools.detector.torch import CHECKPOINT_FILE, UltralyticsDetector
+from xray_agent_tools.scan import load_scan
+from xray_agent_tools.taxonomy import taxonomy
+from xray_training.datasets.record import ScanRecord
+from xray_training.detector.card import write_card
+from xray_training.detector.operating_points import Looked, fit_calibration, look_at, operating_points
+
+_PARITY_SCANS = 24
+_PARITY_BOX_PX = 1.0
+_PARITY_CONFIDENCE = 0.01
+_METADATA = ("names", "imgsz", "stride", "task", "head", "license")
+_IDENTITY = Calibration(slope=1.0, intercept=0.0, error=0.0)
+
+LICENCES = {
+    "opixray": "academic use only, by its authors",
+    "pidray": "academic use only, by its authors",
+    "sixray": "academic use only, by its authors",
+    "benign": "scans of SIXray and OPIXray, academic use only, by their authors",
+    "ifly": "none stated",
+    "simulated": "Apache-2.0, made by this project",
+}
+"""What the sources of training scans allow."""
+
+STATEMENT = (
+    "Research and evaluation only. Trained on scans whose authors allow academic use; not certified, not for "
+    "operational use. An officer decides."
+)
+
+
+class ExportError(RuntimeError):
+    """The exported network is not the trained one, or there is nothing to fit its operating points on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPlan:
+    """What to export and how to name it.
+
+    Attributes:
+        checkpoint: trained weights.
+        out: folder of the package.
+        identifier: model id.
+        version: model version.
+        size: side of the network input in pixels.
+        training: records trained on.
+        validation: held-out records; calibration and operating points come from them.
+        canary: a picture with a known threat.
+        canary_label: that threat's label.
+        false_alarm_rate: rate that each class may cost on held-out scans.
+        overlap: intersection over union from which two boxes are the same.
+    """
+
+    checkpoint: Path
+    out: Path
+    identifier: str
+    version: str
+    size: int
+    training: Sequence[ScanRecord]
+    validation: Sequence[ScanRecord]
+    canary: Path
+    canary_label: str
+    false_alarm_rate: float = 0.01
+    overlap: float = 0.6
+
+
+def export(plan: ExportPlan) -> ModelPackage:
+    """Write a model package and prove that it gives the boxes of the checkpoint.
+
+    Raises:
+        ExportError: parity fails, or the canary does not alarm.
+    """
+    plan.out.mkdir(parents=True, exist_ok=True)
+    strip_checkpoint(plan.checkpoint, plan.out / CHECKPOINT_FILE)
+    labels = export_network(plan.out / CHECKPOINT_FILE, plan.out / NETWORK_FILE, plan.size)
+    canary = plan.out / f"canary{plan.canary.suffix}"
+    if plan.canary.resolve() != canary.resolve():
+        shutil.copyfile(plan.canary, canary)
+    provisional = [
+        OperatingPoint(
+            label=label,
+            threshold=0.5,
+            recall=0,
+            false_alarm_rate=0,
+            positives=0,
+            negatives=0,
+            evidence="simulated_scans",
+        )
+        for label in labels
+    ]
+    _write_manifest(plan, provisional, _IDENTITY, canary)
+    raw = load_package(plan.out)
+    check_parity(OnnxDetector(raw), UltralyticsDetector(raw), plan.validation)
+    looked = look_at(OnnxDetector(raw), plan.validation)
+    calibration = _fit(looked)
+    real = [entry for entry in looked if entry.record.source != "simulated"]
+    points = operating_points(real, calibration, labels, false_alarm_rate=plan.false_alarm_rate)
+    _write_manifest(plan, points, calibration, canary)
+    package = load_package(plan.out)
+    _check_canary(package)
+    write_card(package)
+    return package
+
+
+def strip_checkpoint(checkpoint: Path, out: Path) -> None:
+    """Copy a checkpoint without optimiser state, training arguments and machine paths."""
+    import torch
+    from ultralytics.nn.tasks import load_checkpoint
+
+    network, _ = load_checkpoint(str(checkpoint))
+    network.args = {"task": "detect", "imgsz": int(getattr(network, "args", {}).get("imgsz", 320))}
+    for stale in ("pt_path", "yaml_file", "criterion"):
+        if hasattr(network, stale):
+            delattr(network, stale)
+    if isinstance(network.yaml, dict):
+        network.yaml.pop("yaml_file", None)
+    torch.save({"model": network.half(), "train_args": {}, "license": "AGPL-3.0"}, out)
+
+
+def export_network(checkpoint: Path, out: Path, size: int) -> list[str]:
+    """Export a checkpoint to ONNX with a raw head; returns its class names in order."""
+    import onnx
+    from ultralytics import YOLO
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "network.pt"
+        shutil.copyfile(checkpoint, copy)
+        written = YOLO(str(copy)).export(format="onnx", imgsz=size, simplify=True, opset=17, nms=None, verbose=False)
+        network = onnx.load(written)
+    properties: dict[str, Any] = {entry.key: entry.value for entry in network.metadata_props}
+    properties["head"] = "raw"
+    del network.metadata_props[:]
+    onnx.helper.set_model_props(network, {key: properties[key] for key in _METADATA if key in properties})
+    for node in (*network.graph.node, *network.graph.value_info):
+        node.doc_string = ""
+    onnx.save(network, str(out))
+    names = json.loads(json.dumps(_literal(properties["names"])))
+    return [names[key] for key in sorted(names, key=int)]
+
+
+def _literal(text: str) -> Any:
+    import ast
+
+    return ast.literal_eval(text)
+
+
+def check_parity(exported: Detector, trained: Detector, records: Sequence[ScanRecord]) -> None:
+    """Compare two detectors on non-square scans.
+
+    Raises:
+        ExportError: a box differs by more than a pixel or a confidence by more than 0.01.
+    """
+    compared = 0
+    for record in records:
+        pixels = record.pixels()
+        if pixels.shape[0] == pixels.shape[1] or compared >= _PARITY_SCANS:
+            continue
+        compared += 1
+        first, second = exported.detect(pixels, floor=0.1), trained.detect(pixels, floor=0.1)
+        for box in first:
+            near = [
+                other
+                for other in second
+                if other.label == box.label
+                and np.abs(np.subtract(box.box, other.box)).max() <= _PARITY_BOX_PX
+                and abs(box.confidence - other.confidence) <= _PARITY_CONFIDENCE
+            ]
+            if not near and box.confidence >= 0.1 + _PARITY_CONFIDENCE:
+                raise ExportError(f"{record.image.name}: the checkpoint has no box like {box}")
+        if abs(len(first) - len(second)) > 1:
+            raise ExportError(f"{record.image.name}: {len(first)} boxes exported, {len(second)} trained")
+    if compared == 0:
+        raise ExportError("no held-out scan is wider or taller than it is square")
+
+
+def _fit(looked: Sequence[Looked]) -> Calibration:
+    scores = np.array([box.confidence for entry in looked for box in entry.detections])
+    hits = np.array([hit for entry in looked for hit in entry.hits], dtype=np.bool_)
+    try:
+        return fit_calibration(scores, hits)
+    except ValueError as error:
+        raise ExportError(str(error)) from error
+
+
+def _write_manifest(plan: ExportPlan, points: Sequence[OperatingPoint], calibration: Calibration, canary: Path) -> None:
+    counts = Counter(record.source for record in plan.training)
+    manifest = Manifest(
+        id=plan.identifier,
+        version=plan.version,
+        sha256=_sha256(plan.out / NETWORK_FILE),
+        taxonomy_version=taxonomy().version,
+        input_size=plan.size,
+        overlap=plan.overlap,
+        head="raw",
+        classes=tuple(points),
+        calibration=calibration,
+        sources=tuple(
+            Source(name=name, scans=scans, licence=LICENCES.get(name, "unknown"))
+            for name, scans in sorted(counts.items())
+        ),
+        scores=(),
+        canary=Canary(file=canary.name, sha256=_sha256(canary), label=plan.canary_label),
+        licence="weights: academic research and evaluation only; trained with Ultralytics (AGPL-3.0)",
+        statement=STATEMENT,
+    )
+    (plan.out / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def _check_canary(package: ModelPackage) -> None:
+    known = package.manifest.canary.label
+    pixels = load_scan(package.canary_bytes()).views[0].pixels
+    found = OnnxDetector(package).detect(pixels, floor=package.thresholds[known])
+    if not any(box.label == known for box in found):
+        raise ExportError(f"the canary scan does not alarm for {known}: choose one that does")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,136 @@
+"""Calibration and per-class operating points, fitted on held-out training scans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from xray_agent_tools.detector.package import Calibration, OperatingPoint
+from xray_agent_tools.detector.postprocess import iou
+from xray_agent_tools.detector.protocol import Detector, RawDetection
+from xray_training.datasets.record import ScanRecord
+
+_MATCH_IOU = 0.5
+_FLOOR = 0.01
+_BINS = 15
+_ITERATIONS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A scan and what the detector said of it; ``hits`` tells which detections match an annotated box."""
+
+    record: ScanRecord
+    detections: list[RawDetection]
+    hits: list[bool]
+
+
+def look_at(detector: Detector, records: Sequence[ScanRecord]) -> list[Looked]:
+    """Run a detector over records, keeping only classes that a record's source annotates."""
+    looked = []
+    for record in track(records, description="Looking at held-out scans", transient=True):
+        pixels = record.pixels()
+        found = [box for box in detector.detect(pixels, floor=_FLOOR) if box.label in record.annotated]
+        truth = record.corners(pixels.shape[1], pixels.shape[0])
+        looked.append(Looked(record, found, match(found, record, truth)))
+    return looked
+
+
+def match(detections: Sequence[RawDetection], record: ScanRecord, truth: NDArray[np.float32]) -> list[bool]:
+    """Which detections, taken in order, are the first to cover an annotated box of their label by half."""
+    free = list(range(len(record.boxes)))
+    hits = []
+    for detection in detections:
+        rivals = [index for index in free if record.boxes[index].label == detection.label]
+        overlaps = iou(np.array(detection.box, dtype=np.float32), truth[rivals]) if rivals else np.zeros(1)
+        hit = bool(rivals) and float(overlaps.max()) >= _MATCH_IOU
+        if hit:
+            free.remove(rivals[int(overlaps.argmax())])
+        hits.append(hit)
+    return hits
+
+
+def fit_calibration(scores: NDArray[np.float64], hits: NDArray[np.bool_]) -> Calibration:
+    """Logistic (Platt) calibration of raw scores by Newton's method, with the error it leaves.
+
+    Args:
+        scores: raw scores 0..1 of detections, shape (n,).
+        hits: which of them were right.
+
+    Raises:
+        ValueError: there is no hit or no miss to learn from.
+    """
+    if hits.all() or not hits.any():
+        raise ValueError("calibration needs both right and wrong detections")
+    clipped = scores.clip(1e-6, 1 - 1e-6)
+    design = np.column_stack([np.log(clipped / (1 - clipped)), np.ones(len(scores))])
+    weights = np.array([1.0, 0.0])
+    for _ in range(_ITERATIONS):
+        chance = 1 / (1 + np.exp(-design @ weights))
+        gradient = design.T @ (hits - chance)
+        curvature = (design * (chance * (1 - chance))[:, None]).T @ design + 1e-6 * np.eye(2)
+        weights = weights + np.linalg.solve(curvature, gradient)
+    slope = max(float(weights[0]), 0.05)
+    fitted = Calibration(slope=slope, intercept=float(weights[1]), error=0.0)
+    confidences = np.array([fitted.confidence(float(score)) for score in scores])
+    return fitted.model_copy(update={"error": calibration_error(confidences, hits)})
+
+
+def calibration_error(confidences: NDArray[np.float64], hits: NDArray[np.bool_]) -> float:
+    """Expected calibration error over 15 bins of equal width."""
+    bins = np.minimum((confidences * _BINS).astype(int), _BINS - 1)
+    gaps = [
+        abs(float(confidences[bins == index].mean() - hits[bins == index].mean())) * float((bins == index).mean())
+        for index in np.unique(bins)
+    ]
+    return round(sum(gaps), 4)
+
+
+def operating_points(
+    looked: Sequence[Looked], calibration: Calibration, labels: Sequence[str], *, false_alarm_rate: float
+) -> list[OperatingPoint]:
+    """For each class, the lowest confidence at which it keeps to a rate of false alarms.
+
+    A false alarm is a scan whose source annotates the class, that holds none, and that alarms for it.
+
+    Args:
+        looked: detections with raw scores as confidences.
+        calibration: turns raw scores into confidences.
+        labels: the classes, in the network's order.
+        false_alarm_rate: share (0..1) of such scans that may alarm for one class.
+    """
+    points = []
+    for label in labels:
+        annotated = [entry for entry in looked if label in entry.record.annotated]
+        without = [e for e in annotated if all(box.label != label for box in e.record.boxes)]
+        peaks = np.array([_peak(entry, label) for entry in without])
+        allowed = int(false_alarm_rate * len(peaks))
+        limit = float(np.sort(peaks)[::-1][allowed]) if len(peaks) > allowed else 0.0
+        score = min(max(limit + 1e-4, 0.05), 0.95)
+        hits = [
+            box.confidence
+            for entry in annotated
+            for box, hit in zip(entry.detections, entry.hits, strict=True)
+            if hit and box.label == label
+        ]
+        positives = sum(box.label == label for entry in annotated for box in entry.record.boxes)
+        points.append(
+            OperatingPoint(
+                label=label,
+                threshold=round(calibration.confidence(score), 4),
+                recall=round(sum(hit >= score for hit in hits) / positives, 3) if positives else 0.0,
+                false_alarm_rate=round(float((peaks >= score).mean()), 4) if len(peaks) else 0.0,
+                positives=positives,
+                negatives=len(without),
+                evidence="real_scans" if positives else "simulated_scans",
+            )
+        )
+    return points
+
+
+def _peak(entry: Looked, label: str) -> float:
+    return max((box.confidence for box in entry.detections if box.label == label), default=0.0)

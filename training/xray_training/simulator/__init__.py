@@ -1,0 +1,1 @@
+"""Simulated baggage scans: Beer-Lambert attenuation at two energies, with exact truth."""

@@ -1,0 +1,84 @@
+"""What the adapters share: strict schemas, and a call that always comes back as JSON text."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from xray_agent_tools.declaration.policy import problems_of
+from xray_agent_tools.errors import XrayToolsError
+from xray_agent_tools.screener import Screener
+from xray_agent_tools.tools import TOOLS, run_tool, shared_screener
+
+_LONGEST_ARGUMENTS = 100 * 1024 * 1024
+
+
+def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A model's JSON schema under OpenAI's strict rules.
+
+    Every object is closed, every property is required (what is optional is nullable instead) and no
+    default is null.
+    """
+    schema = model.model_json_schema()
+    _close(schema)
+    return schema
+
+
+def _close(node: Any) -> None:
+    if isinstance(node, dict):
+        if node.get("type") == "object" and "properties" in node:
+            node["additionalProperties"] = False
+            node["required"] = list(node["properties"])
+        if "default" in node and node["default"] is None:
+            del node["default"]
+        for value in node.values():
+            _close(value)
+    elif isinstance(node, list):
+        for value in node:
+            _close(value)
+
+
+def answer_call(name: str, arguments: str | dict[str, Any], screener: Screener | None) -> tuple[str, bool]:
+    """Run a tool call.
+
+    Args:
+        name: name of the tool.
+        arguments: JSON text or an object.
+        screener: who answers; the shared one when not given.
+
+    Returns:
+        The answer or the error as compact JSON, and whether it is an answer.
+    """
+    try:
+        values = _read_arguments(arguments)
+        answer = run_tool(name, values, screener or shared_screener())
+    except KeyError:
+        known = ", ".join(tool.name for tool in TOOLS)
+        return _error("unknown_tool", f"there is no tool {name[:80]!r}", f"the tools are {known}"), False
+    except ValidationError as error:
+        return _error("invalid_argument", "; ".join(problems_of(error)[:5]), "correct the arguments"), False
+    except ValueError as error:
+        return _error("invalid_argument", str(error)[:200], "send one JSON object"), False
+    except XrayToolsError as error:
+        return json.dumps(error.as_dict(), separators=(",", ":")), False
+    return answer.model_dump_json(), True
+
+
+def _read_arguments(arguments: str | dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(arguments, str):
+        return arguments
+    if len(arguments) > _LONGEST_ARGUMENTS:
+        raise ValueError("the arguments are too long")
+    try:
+        values = json.loads(arguments)
+    except RecursionError as error:
+        raise ValueError("the arguments are nested too deeply") from error
+    if not isinstance(values, dict):
+        raise ValueError("the arguments are no JSON object")
+    return values
+
+
+def _error(code: str, message: str, hint: str) -> str:
+    return json.dumps({"error": {"code": code, "message": message, "hint": hint}}, separators=(",", ":"))

@@ -1,0 +1,1 @@
+"""Declarations: matching words with items, and deciding by policy."""

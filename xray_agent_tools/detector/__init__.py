@@ -1,0 +1,1 @@
+"""Detectors: from a view's pixels to calibrated boxes."""

@@ -1,0 +1,128 @@
+"""The ONNX Runtime backend."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_agent_tools.detector.package import ModelPackage
+from xray_agent_tools.detector.postprocess import decode
+from xray_agent_tools.detector.preprocess import place
+from xray_agent_tools.detector.protocol import RawDetection
+from xray_agent_tools.errors import Misconfigured, ModelUnavailable
+
+PREFERRED_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+"""Execution providers, best first; the ones that this installation has are used."""
+
+
+class OnnxDetector:
+    """Runs a model package with ONNX Runtime. A session may be used from several threads."""
+
+    def __init__(self, package: ModelPackage, *, providers: Sequence[str] | None = None, threads: int = 0) -> None:
+        """Load the network.
+
+        Args:
+            package: a checked model package.
+            providers: execution providers, best first; the preferred ones that are there when not given.
+            threads: threads for one inference; 0 takes one for each core.
+
+        Raises:
+            ModelUnavailable: the network cannot be loaded or is not what its manifest says.
+            Misconfigured: ONNX Runtime is missing or broken.
+        """
+        self._package = package
+        self._session = _open_session(package, providers, threads)
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        package.check_names(_class_names(metadata.get("names", "{}")))
+        self._input = self._session.get_inputs()[0].name
+
+    @property
+    def package(self) -> ModelPackage:
+        """The model package it runs."""
+        return self._package
+
+    @property
+    def backend(self) -> str:
+        """Runtime and execution provider."""
+        return f"onnxruntime/{self._session.get_providers()[0]}"
+
+    def detect(self, pixels: NDArray[np.uint8], *, floor: float) -> list[RawDetection]:
+        """Every box with at least the given confidence, most certain first.
+
+        Raises:
+            ModelUnavailable: the network failed.
+        """
+        manifest = self._package.manifest
+        network_input, placement = place(pixels, manifest.input_size)
+        try:
+            output = self._session.run(None, {self._input: network_input[None]})[0][0]
+            return decode(
+                np.asarray(output, dtype=np.float32),
+                manifest,
+                placement,
+                width=pixels.shape[1],
+                height=pixels.shape[0],
+                floor=floor,
+            )
+        except Exception as error:  # onnxruntime raises classes of its own for every provider
+            raise ModelUnavailable(
+                f"the network failed: {type(error).__name__}", hint="run `xray-tools doctor`"
+            ) from error
+
+
+def _open_session(package: ModelPackage, providers: Sequence[str] | None, threads: int) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise Misconfigured("ONNX Runtime cannot be imported", hint=onnxruntime_conflict() or str(error)) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = (
+        threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
+    )
+    available = onnxruntime.get_available_providers()
+    chosen = [name for name in providers or PREFERRED_PROVIDERS if name in available]
+    if not chosen:
+        raise Misconfigured(
+            f"none of the execution providers {list(providers or PREFERRED_PROVIDERS)} is installed",
+            hint=f"available are {available}",
+        )
+    try:
+        return onnxruntime.InferenceSession(str(package.network), sess_options=options, providers=chosen)
+    except Exception as error:
+        raise ModelUnavailable(
+            f"the network cannot be loaded: {type(error).__name__}", hint="run `xray-tools doctor`"
+        ) from error
+
+
+def _class_names(text: str) -> list[str]:
+    try:
+        names = ast.literal_eval(text)
+        return [str(names[index]) for index in range(len(names))]
+    except (ValueError, SyntaxError, KeyError, TypeError):
+        return []
+
+
+def onnxruntime_conflict() -> str | None:
+    """Explain a clash of the CPU and the GPU build of ONNX Runtime, or None.
+
+    Both install the same package folder, so the one installed last overwrites parts of the other.
+    """
+    installed = {}
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        try:
+            installed[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    if len(installed) == 2:
+        return (
+            f"onnxruntime {installed['onnxruntime']} and onnxruntime-gpu {installed['onnxruntime-gpu']} overwrite each "
+            "other: uninstall both, then install only onnxruntime-gpu"
+        )
+    return None if installed else "install onnxruntime"

@@ -1,0 +1,206 @@
+"""The model package: a folder with a network, its manifest and its card.
+
+``manifest.json`` says what the network is, where it alarms and how good that was found to be. A network
+whose hash or class names differ from its manifest is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from xray_agent_tools.errors import ModelUnavailable
+from xray_agent_tools.report import Evidence, Share
+from xray_agent_tools.taxonomy import taxonomy
+
+NETWORK_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OperatingPoint(_Part):
+    """Where a class alarms, and what that costs and brings on the validation scans.
+
+    ``recall`` is over annotated boxes, ``false_alarm_rate`` over scans whose source annotates the class and
+    that hold none; ``positives`` and ``negatives`` are their counts.
+    """
+
+    label: str
+    threshold: Share
+    recall: Share
+    false_alarm_rate: Share
+    positives: int = Field(ge=0)
+    negatives: int = Field(ge=0)
+    evidence: Evidence
+
+
+class Calibration(_Part):
+    """Logistic calibration: ``confidence = sigmoid(slope * logit(score) + intercept)``.
+
+    ``error`` is the expected calibration error on the validation scans, 15 bins of equal width.
+    """
+
+    slope: float = Field(gt=0)
+    intercept: float
+    error: Share
+
+    def confidence(self, score: float) -> float:
+        """Calibrated probability of a raw score, both 0..1."""
+        clipped = min(max(score, 1e-6), 1 - 1e-6)
+        logit = self.slope * math.log(clipped / (1 - clipped)) + self.intercept
+        return 1 / (1 + math.exp(-logit))
+
+    def score(self, confidence: float) -> float:
+        """The raw score that calibrates to a confidence."""
+        clipped = min(max(confidence, 1e-6), 1 - 1e-6)
+        logit = (math.log(clipped / (1 - clipped)) - self.intercept) / self.slope
+        return 1 / (1 + math.exp(-min(max(logit, -30.0), 30.0)))
+
+
+class Source(_Part):
+    """Scans that a network was trained on."""
+
+    name: str
+    scans: int = Field(ge=0)
+    licence: str
+
+
+class Score(_Part):
+    """A measured figure: what, on which scans, with which command."""
+
+    name: str
+    value: float
+    scans: str
+    support: int = Field(ge=0)
+
+
+class Canary(_Part):
+    """A scan with a known threat that must alarm."""
+
+    file: str
+    sha256: str
+    label: str
+
+
+class Manifest(_Part):
+    """What ``manifest.json`` holds."""
+
+    id: str
+    version: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    taxonomy_version: str
+    input_size: int = Field(ge=64, multiple_of=32)
+    overlap: Share = Field(description="Intersection over union from which two boxes of one class are the same.")
+    head: Literal["raw"] = Field(description="Output layout: (1, 4 + classes, anchors), centre boxes and scores.")
+    classes: tuple[OperatingPoint, ...] = Field(min_length=1)
+    calibration: Calibration
+    sources: tuple[Source, ...]
+    scores: tuple[Score, ...]
+    canary: Canary
+    licence: str
+    statement: str
+
+    @model_validator(mode="after")
+    def _labels_are_canonical(self) -> Manifest:
+        for point in self.classes:
+            taxonomy().item(point.label)
+        return self
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class labels in the network's order."""
+        return tuple(point.label for point in self.classes)
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """A checked model package."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def network(self) -> Path:
+        """The ONNX file."""
+        return self.folder / NETWORK_FILE
+
+    @cached_property
+    def thresholds(self) -> dict[str, float]:
+        """Calibrated confidence from which each label alarms."""
+        return {point.label: point.threshold for point in self.manifest.classes}
+
+    @cached_property
+    def evidence(self) -> dict[str, Evidence]:
+        """What each label was validated on."""
+        return {point.label: point.evidence for point in self.manifest.classes}
+
+    def canary_bytes(self) -> bytes:
+        """The canary scan.
+
+        Raises:
+            ModelUnavailable: it is missing or has been changed.
+        """
+        return _verified(self.folder / self.manifest.canary.file, self.manifest.canary.sha256)
+
+    def check_names(self, names: list[str]) -> None:
+        """Compare the class names that a network file carries with the manifest's.
+
+        Raises:
+            ModelUnavailable: they differ.
+        """
+        if tuple(names) != self.manifest.labels:
+            raise ModelUnavailable(
+                f"the network's classes {names} are not the manifest's {list(self.manifest.labels)}",
+                hint="export the model again with `xray-train export`",
+            )
+
+
+def embedded_models() -> list[str]:
+    """Names of the model packages that ship with the library."""
+    folder = Path(str(files("xray_agent_tools") / "models"))
+    return sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_FILE}"))
+
+
+def load_package(model: str | Path) -> ModelPackage:
+    """Open a model package by the name of an embedded one or by its folder, and check its hash.
+
+    Raises:
+        ModelUnavailable: there is none, or a part of it is missing, malformed or changed.
+    """
+    embedded = Path(str(files("xray_agent_tools") / "models")) / str(model)
+    folder = embedded if str(model) in embedded_models() else Path(model)
+    try:
+        content: Any = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        manifest = Manifest.model_validate(content)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValidationError):
+            detail = f"{error.error_count()} fields are wrong: {error.errors()[0]['loc']}"
+        else:
+            detail = type(error).__name__
+        raise ModelUnavailable(
+            f"{str(model)!r} is no model package ({detail})",
+            hint=f"give a folder with {MANIFEST_FILE}, or one of: {', '.join(embedded_models())}",
+        ) from error
+    _verified(folder / NETWORK_FILE, manifest.sha256)
+    return ModelPackage(folder, manifest)
+
+
+def _verified(path: Path, sha256: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelUnavailable(f"{path.name} is missing", hint="install the package again") from error
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ModelUnavailable(f"{path.name} is not the file its manifest names", hint="install the package again")
+    return content

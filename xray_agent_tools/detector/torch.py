@@ -1,0 +1,95 @@
+"""The Ultralytics backend: runs a trained checkpoint as it left training.
+
+It exists to compare an exported network with its origin and to look at a checkpoint before it is exported.
+It needs the extra ``ultralytics``, which is AGPL-3.0.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_agent_tools.detector.package import ModelPackage
+from xray_agent_tools.detector.postprocess import decode
+from xray_agent_tools.detector.preprocess import place
+from xray_agent_tools.detector.protocol import RawDetection
+from xray_agent_tools.errors import Misconfigured, ModelUnavailable
+
+CHECKPOINT_FILE = "model.pt"
+
+
+class UltralyticsDetector:
+    """Runs a checkpoint with the names, calibration and thresholds of a model package."""
+
+    def __init__(self, package: ModelPackage, *, checkpoint: Path | None = None, device: str = "cpu") -> None:
+        """Load the checkpoint.
+
+        Args:
+            package: a checked model package.
+            checkpoint: an Ultralytics ``.pt`` file; the package's ``model.pt`` when not given.
+            device: a torch device.
+
+        Raises:
+            Misconfigured: the extra is not installed.
+            ModelUnavailable: the checkpoint is missing, unreadable or has other classes.
+        """
+        self._package = package
+        self._device = device
+        self._lock = threading.Lock()
+        self._torch, self._network = _load(checkpoint or package.folder / CHECKPOINT_FILE, device)
+        package.check_names([str(self._network.names[index]) for index in range(len(self._network.names))])
+
+    @property
+    def package(self) -> ModelPackage:
+        """The model package it runs."""
+        return self._package
+
+    @property
+    def backend(self) -> str:
+        """Runtime and device."""
+        return f"ultralytics/{self._device}"
+
+    def detect(self, pixels: NDArray[np.uint8], *, floor: float) -> list[RawDetection]:
+        """Every box with at least the given confidence, most certain first.
+
+        Raises:
+            ModelUnavailable: the network failed.
+        """
+        manifest = self._package.manifest
+        network_input, placement = place(pixels, manifest.input_size)
+        try:
+            with self._lock, self._torch.inference_mode():
+                tensor = self._torch.from_numpy(network_input[None]).to(self._device)
+                output = self._network(tensor)[0][0].float().cpu().numpy()
+            return decode(output, manifest, placement, width=pixels.shape[1], height=pixels.shape[0], floor=floor)
+        except Exception as error:
+            raise ModelUnavailable(
+                f"the network failed: {type(error).__name__}", hint="run `xray-tools doctor`"
+            ) from error
+
+
+def _load(checkpoint: Path, device: str) -> tuple[Any, Any]:
+    os.environ.setdefault("YOLO_OFFLINE", "true")
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+    os.environ.setdefault("YOLO_VERBOSE", "false")
+    try:
+        import torch
+        from ultralytics.nn.tasks import load_checkpoint
+    except ImportError as error:
+        raise Misconfigured(
+            "the Ultralytics backend is not installed", hint="pip install 'xray-agent-tools[ultralytics]'"
+        ) from error
+    if not checkpoint.is_file():
+        raise ModelUnavailable(f"{checkpoint.name} is missing", hint="give checkpoint=, a trained .pt file")
+    try:
+        network, _ = load_checkpoint(str(checkpoint), device=torch.device(device))
+        return torch, network.float().eval()
+    except Exception as error:
+        raise ModelUnavailable(
+            f"{checkpoint.name} is no detection checkpoint: {type(error).__name__}", hint="train it with `xray-train`"
+        ) from error

@@ -1,0 +1,66 @@
+"""Regions that the radiation did not penetrate."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xray_agent_tools.evidence.material import OPAQUE_VALUE
+from xray_agent_tools.report import Box, OpaqueRegion
+
+_CELLS = 64
+_SMALLEST_SHARE = 0.01
+_DARK_SHARE_OF_CELL = 0.7
+
+
+def opaque_share(pixels: NDArray[np.uint8], content: tuple[int, int, int, int]) -> float:
+    """Share (0..1) of the content's pixels that are too dark to tell."""
+    left, top, right, bottom = content
+    return float((pixels[top:bottom, left:right].max(axis=2) <= OPAQUE_VALUE).mean())
+
+
+def opaque_regions(pixels: NDArray[np.uint8], content: tuple[int, int, int, int], view: int) -> list[OpaqueRegion]:
+    """Connected dark regions of at least 1 % of the content, largest first.
+
+    Args:
+        pixels: RGB, shape (height, width, 3), 0..255.
+        content: left, top, right, bottom of the part that holds the bag.
+        view: index to report.
+    """
+    left, top, right, bottom = content
+    dark = pixels[top:bottom, left:right].max(axis=2) <= OPAQUE_VALUE
+    rows = np.linspace(0, dark.shape[0], min(_CELLS, dark.shape[0]) + 1).astype(int)
+    columns = np.linspace(0, dark.shape[1], min(_CELLS, dark.shape[1]) + 1).astype(int)
+    sums = np.add.reduceat(np.add.reduceat(dark.astype(np.float32), rows[:-1], axis=0), columns[:-1], axis=1)
+    filled = sums / np.outer(np.diff(rows), np.diff(columns)) >= _DARK_SHARE_OF_CELL
+    regions = []
+    for cells in _components(filled):
+        share = float(sum(sums[cell] for cell in cells)) / dark.size
+        if share >= _SMALLEST_SHARE:
+            ys, xs = [y for y, _ in cells], [x for _, x in cells]
+            box = Box(
+                x_min=float(left + columns[min(xs)]),
+                y_min=float(top + rows[min(ys)]),
+                x_max=float(left + columns[max(xs) + 1]),
+                y_max=float(top + rows[max(ys) + 1]),
+            )
+            regions.append(OpaqueRegion(view=view, box=box, share=round(share, 3)))
+    return sorted(regions, key=lambda region: -region.share)
+
+
+def _components(filled: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:
+    """Cells of each region whose cells touch side by side."""
+    left = {(int(y), int(x)) for y, x in zip(*np.nonzero(filled), strict=True)}
+    components = []
+    while left:
+        frontier = [left.pop()]
+        component = []
+        while frontier:
+            y, x = frontier.pop()
+            component.append((y, x))
+            for neighbour in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+                if neighbour in left:
+                    left.remove(neighbour)
+                    frontier.append(neighbour)
+        components.append(component)
+    return components

@@ -1,0 +1,1 @@
+"""Explainers: from a report to words that cite it."""

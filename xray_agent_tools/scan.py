@@ -1,0 +1,328 @@
+"""The only door for images: whatever comes in leaves as checked RGB pixels with an identity.
+
+Nothing is fetched from the network. Size limits hold before anything is decoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+import stat
+import threading
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from xray_agent_tools.errors import AccessDenied, InvalidScan, ScanTooLarge, XrayToolsError
+
+ScanSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image.Image | Scan"
+"""One view: a path, bytes, base64 text, a data URI, an array or a Pillow image."""
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+"""Picture formats that are read, decided by content and never by the file's name."""
+
+_LONGEST_PATH = 4096
+_SHORTEST_BASE64 = 64
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]+=*\s*")
+_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "I;16", "I;16B", "I;16L", "I"})
+_GREY_CHROMA = 6
+_header_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class ScanLimits:
+    """What a scan may cost before it is read.
+
+    Attributes:
+        max_bytes: encoded size of one view, or the size of an array.
+        max_pixels: width times height of one view.
+        max_views: views of one bag.
+    """
+
+    max_bytes: int = 64 * 1024 * 1024
+    max_pixels: int = 25_000_000
+    max_views: int = 8
+
+
+DEFAULT_LIMITS = ScanLimits()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScanView:
+    """One projection of a bag.
+
+    Attributes:
+        pixels: RGB, uint8, shape (height, width, 3), read-only.
+        sha256: hash of the bytes received, or of an array's shape, type and values.
+        greyscale: whether the pixels carry no pseudo-colour.
+    """
+
+    pixels: NDArray[np.uint8] = field(repr=False)
+    sha256: str
+    greyscale: bool
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.pixels.shape[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scan:
+    """A bag as scanned: one or more views.
+
+    Attributes:
+        views: at least one view.
+        sha256: hash over all views; for one view, that view's hash.
+    """
+
+    views: tuple[ScanView, ...]
+    sha256: str
+
+    @property
+    def scan_id(self) -> str:
+        """A short identifier that follows from the content."""
+        return f"scan-{self.sha256[:16]}"
+
+
+def load_scan(
+    source: ScanSource | Sequence[ScanSource],
+    *,
+    roots: Sequence[Path] | None = None,
+    limits: ScanLimits = DEFAULT_LIMITS,
+) -> Scan:
+    """Read a scan.
+
+    Args:
+        source: a path, encoded bytes, base64 text, a data URI, a NumPy array (height, width[, 1, 3 or 4];
+            uint8, uint16, or float in 0..1), a Pillow image, or a list of those, one for each view of one bag.
+        roots: folders that paths must lie in, symbolic links resolved; None allows any path.
+        limits: bounds that hold before anything is decoded.
+
+    Raises:
+        InvalidScan: it is no readable picture of a supported kind.
+        ScanTooLarge: it exceeds a limit.
+        AccessDenied: a path outside the roots, or a URL.
+    """
+    if isinstance(source, Scan):
+        return source
+    sources = list(source) if isinstance(source, list | tuple) else [source]
+    if not sources:
+        raise InvalidScan("the list of views is empty", hint="give at least one view")
+    if len(sources) > limits.max_views:
+        raise ScanTooLarge(f"{len(sources)} views", hint=f"one bag has at most {limits.max_views} views")
+    views = tuple(_load_view(view, roots, limits) for view in sources)
+    if len(views) == 1:
+        return Scan(views, views[0].sha256)
+    return Scan(views, hashlib.sha256("".join(view.sha256 for view in views).encode()).hexdigest())
+
+
+def _load_view(source: object, roots: Sequence[Path] | None, limits: ScanLimits) -> ScanView:
+    if isinstance(source, str):
+        return _decode(_bytes_of_text(source, roots, limits), limits)
+    if isinstance(source, os.PathLike):
+        return _decode(_read_file(os.fspath(source), roots, limits), limits)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _decode(bytes(source), limits)
+    if isinstance(source, np.ndarray):
+        return _from_array(source, limits)
+    if isinstance(source, Image.Image):
+        return _from_picture(source, limits)
+    raise InvalidScan(
+        f"a scan cannot be a {type(source).__name__}",
+        hint="give a path, bytes, base64 text, a data URI, a NumPy array or a Pillow image",
+    )
+
+
+def _bytes_of_text(text: str, roots: Sequence[Path] | None, limits: ScanLimits) -> bytes:
+    head = text[:64].lstrip().casefold()
+    if head.startswith("data:"):
+        return _from_data_uri(text, limits)
+    if re.match(r"[a-z][a-z0-9+.\-]+://", head):
+        raise AccessDenied("URLs are not fetched", hint="download the scan and give its path or bytes")
+    if len(text) <= _LONGEST_PATH and text.isprintable() and os.path.lexists(text):
+        return _read_file(text, roots, limits)
+    if len(text) >= _SHORTEST_BASE64 and _BASE64.fullmatch(text):
+        return _from_base64(text, limits)
+    shown = text[:80] + ("..." if len(text) > 80 else "")
+    raise InvalidScan(
+        f"there is no file {shown!r}", hint="give the path of an existing file, base64 text or a data URI"
+    )
+
+
+def _from_data_uri(text: str, limits: ScanLimits) -> bytes:
+    head, comma, payload = text.strip().partition(",")
+    if not comma or not head.casefold().endswith(";base64"):
+        raise InvalidScan("the data URI is not base64", hint="use data:image/png;base64,...")
+    return _from_base64(payload, limits)
+
+
+def _from_base64(text: str, limits: ScanLimits) -> bytes:
+    if len(text) > limits.max_bytes * 4 // 3 + 1024:
+        raise ScanTooLarge("the base64 text is too long", hint=f"at most {limits.max_bytes} bytes when decoded")
+    compact = "".join(text.split()).translate(str.maketrans("-_", "+/"))
+    try:
+        return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidScan("the text is not valid base64", hint="encode the picture's bytes again") from error
+
+
+def _read_file(name: str, roots: Sequence[Path] | None, limits: ScanLimits) -> bytes:
+    try:
+        path = Path(name).resolve(strict=True)
+        if roots is not None and not any(path.is_relative_to(root.resolve()) for root in roots):
+            raise AccessDenied(
+                "the path lies outside the folders that may be read",
+                hint="put the scan into one of: " + ", ".join(str(root) for root in roots),
+            )
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InvalidScan(
+                f"{name[:200]!r} is not a file", hint="give the path of a picture, not a folder or device"
+            )
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InvalidScan(f"{name[:200]!r} is not a file", hint="give the path of a picture")
+            content = file.read(limits.max_bytes + 1)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InvalidScan(f"{name[:200]!r} cannot be read", hint="check the path and its permissions") from error
+    return content
+
+
+def _decode(content: bytes, limits: ScanLimits) -> ScanView:
+    if not content:
+        raise InvalidScan("the file is empty", hint="write the scan again")
+    if len(content) > limits.max_bytes:
+        raise ScanTooLarge(f"more than {limits.max_bytes} bytes", hint="export the scan as PNG or JPEG")
+    picture = _open(content)
+    _check_size(picture.width, picture.height, limits)
+    if getattr(picture, "n_frames", 1) > 1:
+        raise InvalidScan("the file holds several pictures", hint="give the views of a bag as a list")
+    return _view(_rgb_of(picture), hashlib.sha256(content).hexdigest())
+
+
+def _open(content: bytes) -> Image.Image:
+    """Read a picture's header only."""
+    try:
+        # Pillow warns of large headers; the lock keeps the warning filter from leaking into other threads.
+        with _header_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Image.open(BytesIO(content), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ScanTooLarge("the picture is far too large", hint="export the scan at its native size") from error
+    except UnidentifiedImageError as error:
+        raise InvalidScan(
+            "the content is no picture of a supported format", hint=f"supported are {', '.join(FORMATS)}"
+        ) from error
+    except Exception as error:
+        raise InvalidScan("the picture's header is damaged", hint="export the scan again as PNG") from error
+
+
+def _check_size(width: int, height: int, limits: ScanLimits) -> None:
+    if width < 1 or height < 1:
+        raise InvalidScan("the picture has no pixels", hint="give the whole scan")
+    if width * height > limits.max_pixels:
+        raise ScanTooLarge(
+            f"{width}x{height} pixels", hint=f"scale the scan to at most {limits.max_pixels / 1e6:.0f} megapixels"
+        )
+
+
+def _rgb_of(picture: Image.Image) -> NDArray[np.uint8]:
+    """Decode, orient and flatten a picture; transparency becomes the white of an empty belt."""
+    if picture.mode not in _MODES:
+        raise InvalidScan(
+            f"the picture's colour mode is {picture.mode}", hint="export the scan as greyscale or RGB, 8 or 16 bits"
+        )
+    try:
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode.startswith("I"):
+            return _grey_to_rgb(_eight_bits(np.asarray(upright)))
+        if upright.mode in {"LA", "PA", "RGBA"} or "transparency" in upright.info:
+            layered = upright.convert("RGBA")
+            white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
+            upright = Image.alpha_composite(white, layered)
+        return np.array(upright.convert("RGB"))
+    except (XrayToolsError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
+        raise InvalidScan("the picture is damaged or cut off", hint="export or copy the scan again") from error
+
+
+def _eight_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Scale 9..16-bit greyscale to 8 bits by the smallest usual bit depth that holds its maximum."""
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest < 0 or highest > 65535:
+        raise InvalidScan("the grey values exceed 16 bits", hint="export the scan with 8 or 16 bits")
+    bits = next(depth for depth in (8, 10, 12, 14, 16) if highest < 1 << depth)
+    return (values.astype(np.uint32) >> (bits - 8)).astype(np.uint8)
+
+
+def _grey_to_rgb(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _from_picture(picture: Image.Image, limits: ScanLimits) -> ScanView:
+    _check_size(picture.width, picture.height, limits)
+    pixels = _rgb_of(picture)
+    return _view(pixels, _hash_of_array(pixels))
+
+
+def _from_array(array: NDArray[Any], limits: ScanLimits) -> ScanView:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise InvalidScan(
+            f"an array of shape {array.shape} is no picture", hint="give (height, width) or (height, width, 1, 3 or 4)"
+        )
+    if array.size == 0:
+        raise InvalidScan("the array is empty", hint="give the whole scan")
+    _check_size(int(array.shape[1]), int(array.shape[0]), limits)
+    values = _eight_bit_array(array)
+    if values.ndim == 2 or values.shape[2] == 1:
+        pixels = _grey_to_rgb(values.reshape(values.shape[:2]))
+    elif values.shape[2] == 4:
+        pixels = _rgb_of(Image.fromarray(np.ascontiguousarray(values), "RGBA"))
+    else:
+        pixels = np.array(values)
+    return _view(pixels, _hash_of_array(array))
+
+
+def _eight_bit_array(array: NDArray[Any]) -> NDArray[np.uint8]:
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype == np.uint16:
+        return _eight_bits(array)
+    if np.issubdtype(array.dtype, np.floating):
+        if not np.isfinite(array).all():
+            raise InvalidScan("the array holds NaN or infinite values", hint="replace them before you call")
+        if array.min() < 0 or array.max() > 1:
+            raise InvalidScan("the array's values exceed 0..1", hint="scale floating-point pixels to 0..1")
+        return np.asarray(np.round(array * 255), dtype=np.uint8)
+    raise InvalidScan(f"the array's type is {array.dtype}", hint="give uint8, uint16 or floating-point pixels")
+
+
+def _hash_of_array(array: NDArray[Any]) -> str:
+    digest = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _view(pixels: NDArray[np.uint8], sha256: str) -> ScanView:
+    frozen = np.ascontiguousarray(pixels)
+    frozen.setflags(write=False)
+    sample = frozen[:: max(1, frozen.shape[0] // 256), :: max(1, frozen.shape[1] // 256)].astype(np.int16)
+    chroma = sample.max(axis=2) - sample.min(axis=2)
+    return ScanView(frozen, sha256, bool(np.mean(chroma > _GREY_CHROMA) < 0.01))

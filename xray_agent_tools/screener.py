@@ -1,0 +1,370 @@
+"""The screener: one loaded detector, one explainer, one policy. Every server holds one of these."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from xray_agent_tools.declaration.assessor import assess, read_declaration
+from xray_agent_tools.declaration.policy import Policy, load_policy
+from xray_agent_tools.detector.onnx import OnnxDetector
+from xray_agent_tools.detector.package import load_package
+from xray_agent_tools.detector.preprocess import content_box, luminance
+from xray_agent_tools.detector.protocol import Detector, RawDetection
+from xray_agent_tools.errors import InvalidArgument, XrayToolsError
+from xray_agent_tools.evidence.material import material_in
+from xray_agent_tools.evidence.occlusion import occlusion_in
+from xray_agent_tools.evidence.opacity import opaque_regions
+from xray_agent_tools.evidence.quality import FATAL, view_issues
+from xray_agent_tools.evidence.region import region_of
+from xray_agent_tools.explainer.grounded import GroundedExplainer
+from xray_agent_tools.explainer.protocol import Explainer
+from xray_agent_tools.report import (
+    Assessment,
+    Box,
+    Detail,
+    Detection,
+    Explanation,
+    ImageIdentity,
+    ModelIdentity,
+    OpaqueRegion,
+    Quality,
+    QualityIssue,
+    Severity,
+    ThreatReport,
+    Threshold,
+    Verdict,
+    View,
+)
+from xray_agent_tools.scan import DEFAULT_LIMITS, Scan, ScanLimits, ScanSource, ScanView, load_scan
+from xray_agent_tools.taxonomy import taxonomy
+from xray_agent_tools.wording import summarise
+
+_SEVERITY_ORDER: dict[Severity, int] = {"critical": 0, "high": 1, "medium": 2, "low": 3, "none": 4}
+_MOST_QUESTION_CHARACTERS = 2000
+
+
+class Screener:
+    """Answers the three questions about scans. Safe to use from several threads.
+
+    The detector is loaded at the first question. From then on a canary scan with a known threat is looked at
+    every ``canary_interval`` seconds; while it does not alarm, every verdict is ``UNKNOWN``.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | Path | Detector = "default",
+        explainer: Explainer | None = None,
+        policy: str | Path | Policy = "customs",
+        roots: Sequence[Path] | None = None,
+        limits: ScanLimits = DEFAULT_LIMITS,
+        canary_interval: float = 300.0,
+    ) -> None:
+        """Choose the parts; nothing is loaded yet.
+
+        Args:
+            model: name of an embedded model package, folder of another one, or a detector.
+            explainer: words answers; computed evidence alone when not given.
+            policy: default policy of :meth:`assess_declaration`: a name, a YAML file or a policy.
+            roots: folders that scan paths must lie in; None allows any.
+            limits: bounds on what a scan may cost.
+            canary_interval: seconds between two looks at the canary scan.
+        """
+        self._model = model
+        self._explainer = explainer or GroundedExplainer()
+        self._policy = policy
+        self._roots = roots
+        self._limits = limits
+        self._canary_interval = canary_interval
+        self._detector: Detector | None = None
+        self._canary_due = 0.0
+        self._canary_alive = False
+        self._lock = threading.Lock()
+
+    @property
+    def detector(self) -> Detector:
+        """The detector, loaded now if it was not.
+
+        Raises:
+            ModelUnavailable: the model package is missing or wrong.
+            Misconfigured: the runtime is missing or broken.
+        """
+        with self._lock:
+            if self._detector is None:
+                chosen = self._model
+                self._detector = OnnxDetector(load_package(chosen)) if isinstance(chosen, str | Path) else chosen
+            return self._detector
+
+    def load(self, source: ScanSource | Sequence[ScanSource]) -> Scan:
+        """Read a scan within this screener's roots and limits; see :func:`xray_agent_tools.scan.load_scan`."""
+        return load_scan(source, roots=self._roots, limits=self._limits)
+
+    def canary_alarms(self, *, now: float | None = None) -> bool:
+        """Whether the canary scan alarms, looking again if the last look is too old.
+
+        Args:
+            now: monotonic time in seconds; the clock's when not given.
+        """
+        detector = self.detector
+        moment = time.monotonic() if now is None else now
+        with self._lock:
+            if moment >= self._canary_due:
+                self._canary_alive = _canary_alarms(detector)
+                self._canary_due = moment + self._canary_interval
+            return self._canary_alive
+
+    def detect_threats(
+        self,
+        scan: ScanSource | Sequence[ScanSource],
+        *,
+        labels: Sequence[str] | None = None,
+        min_confidence: float | None = None,
+        detail: Detail = "concise",
+    ) -> ThreatReport:
+        """Look for threats on a scan.
+
+        The verdict is always decided at the model's operating points. ``min_confidence`` only decides which
+        weaker boxes are listed with them.
+
+        Args:
+            scan: a path, bytes, base64 text, data URI, array or picture; a list of them are views of one bag.
+            labels: look only for these canonical labels.
+            min_confidence: also list boxes from this confidence (0..1) that do not alarm.
+            detail: ``full`` lists every operating point.
+
+        Raises:
+            InvalidScan, ScanTooLarge, AccessDenied: the scan cannot be read.
+            UnknownLabel: a label is not in the taxonomy.
+            InvalidArgument: ``min_confidence`` or ``detail`` is out of range.
+            ModelUnavailable: the detector cannot be loaded or failed.
+        """
+        started = time.perf_counter()
+        _check_detail(detail)
+        wanted = _check_labels(labels)
+        floor = _check_confidence(min_confidence)
+        bag = self.load(scan)
+        detector = self.detector
+        issues = self._issues(bag, wanted, detector)
+        looked = not any(issue.code in FATAL or issue.code == "canary_failed" for issue in issues)
+        detections = _look(bag, detector, wanted, floor) if looked else []
+        verdict = _verdict(detections, usable=not issues, looked=looked)
+        unseen = taxonomy().outside(detector.package.manifest.labels if looked else ())
+        not_assessed = unseen if wanted is None else [x for x in taxonomy().labels if x in unseen or x not in wanted]
+        return ThreatReport(
+            scan_id=bag.scan_id,
+            verdict=verdict,
+            summary=summarise(verdict, detections, issues, len(not_assessed), detail),
+            detections=detections,
+            quality=Quality(usable=not issues, issues=issues),
+            opaque_regions=_opaque(bag) if looked else [],
+            not_assessed=not_assessed,
+            model=_identity(detector, detections, detail),
+            image=_image(bag),
+            timing_ms=round((time.perf_counter() - started) * 1000, 1),
+        )
+
+    def detect_batch(
+        self,
+        scans: Iterable[ScanSource | Sequence[ScanSource]],
+        *,
+        labels: Sequence[str] | None = None,
+        min_confidence: float | None = None,
+        detail: Detail = "concise",
+    ) -> Iterator[ThreatReport | XrayToolsError]:
+        """Look at many bags, one after the other; a scan that fails yields its error and the rest go on."""
+        for scan in scans:
+            try:
+                yield self.detect_threats(scan, labels=labels, min_confidence=min_confidence, detail=detail)
+            except XrayToolsError as error:
+                yield error
+
+    def explain_scan(
+        self,
+        scan: ScanSource | Sequence[ScanSource] | ThreatReport,
+        *,
+        question: str | None = None,
+        detail: Detail = "concise",
+    ) -> Explanation:
+        """Say in words what a scan shows and why.
+
+        Args:
+            scan: as for :meth:`detect_threats`, or a finished report.
+            question: what to answer; an overview when not given.
+            detail: ``full`` gives every cue.
+
+        Raises:
+            InvalidArgument: the question is no text or longer than 2,000 characters.
+            ExplainerUnavailable: the configured explainer failed.
+            The errors of :meth:`detect_threats`.
+        """
+        _check_detail(detail)
+        asked = _check_question(question)
+        if isinstance(scan, ThreatReport):
+            return self._explainer.explain(scan, None, question=asked, detail=detail)
+        bag = self.load(scan)
+        return self._explainer.explain(self.detect_threats(bag), bag, question=asked, detail=detail)
+
+    def assess_declaration(
+        self,
+        scan: ScanSource | Sequence[ScanSource] | ThreatReport,
+        *,
+        declared_items: Sequence[str],
+        policy: str | Path | Policy | None = None,
+        detail: Detail = "concise",
+    ) -> Assessment:
+        """Compare a scan with what the traveller declared, by a policy.
+
+        Args:
+            scan: as for :meth:`detect_threats`, or a finished report.
+            declared_items: what was declared, in the traveller's own words.
+            policy: name, YAML file or policy; this screener's when not given.
+            detail: passed to the report.
+
+        Raises:
+            InvalidDeclaration: the declaration is no list of short texts.
+            InvalidPolicy: the policy is missing or breaks the rules for policies.
+            The errors of :meth:`detect_threats`.
+        """
+        _check_detail(detail)
+        chosen = self._policy if policy is None else policy
+        rules = chosen if isinstance(chosen, Policy) else load_policy(chosen)
+        declared = read_declaration(declared_items)
+        report = scan if isinstance(scan, ThreatReport) else self.detect_threats(scan, detail=detail)
+        return assess(declared, rules, report)
+
+    def _issues(self, bag: Scan, wanted: frozenset[str] | None, detector: Detector) -> list[QualityIssue]:
+        issues = [issue for view in bag.views for issue in view_issues(view.pixels)]
+        if not self.canary_alarms():
+            text = "the detector no longer finds the known threat of its canary scan"
+            issues.append(QualityIssue(code="canary_failed", text=text))
+        if wanted is not None and (unseen := sorted(wanted - set(detector.package.manifest.labels))):
+            text = f"this model cannot look for {', '.join(unseen)}"
+            issues.append(QualityIssue(code="labels_not_assessed", text=text))
+        return list(dict.fromkeys(issues))
+
+
+def _canary_alarms(detector: Detector) -> bool:
+    package = detector.package
+    known = package.manifest.canary.label
+    try:
+        pixels = load_scan(package.canary_bytes()).views[0].pixels
+        found = detector.detect(pixels, floor=package.thresholds[known])
+    except XrayToolsError:
+        return False
+    return any(box.label == known for box in found)
+
+
+def _look(bag: Scan, detector: Detector, wanted: frozenset[str] | None, floor: float | None) -> list[Detection]:
+    package = detector.package
+    lowest = min(package.thresholds.values())
+    found: list[tuple[int, RawDetection]] = []
+    for index, view in enumerate(bag.views):
+        for raw in detector.detect(view.pixels, floor=lowest if floor is None else min(lowest, floor)):
+            reached = raw.confidence >= package.thresholds[raw.label]
+            listed = reached or (floor is not None and raw.confidence >= floor)
+            if listed and (wanted is None or raw.label in wanted):
+                found.append((index, raw))
+    found.sort(key=lambda entry: (_SEVERITY_ORDER[taxonomy().item(entry[1].label).severity], -entry[1].confidence))
+    greys = [luminance(view.pixels) for view in bag.views] if found else []
+    detections = []
+    for number, (index, raw) in enumerate(found, start=1):
+        view = bag.views[index]
+        x_min, y_min, x_max, y_max = (round(value, 1) for value in raw.box)
+        box = Box(x_min=x_min, y_min=y_min, x_max=x_max, y_max=y_max)
+        item = taxonomy().item(raw.label)
+        centre = ((box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2)
+        detections.append(
+            Detection(
+                id=f"d{number}",
+                label=raw.label,
+                group=item.group,
+                severity=item.severity,
+                confidence=round(raw.confidence, 4),
+                above_threshold=raw.confidence >= package.thresholds[raw.label],
+                view=index,
+                box=box,
+                region=region_of(*centre, view.width, view.height),
+                occlusion=occlusion_in(greys[index], box),
+                material=None if view.greyscale else material_in(view.pixels, box),
+                evidence=package.evidence[raw.label],
+            )
+        )
+    return detections
+
+
+def _verdict(detections: Sequence[Detection], *, usable: bool, looked: bool) -> Verdict:
+    if any(detection.alarms for detection in detections):
+        return "ALARM"
+    return "NO_ALARM" if usable and looked else "UNKNOWN"
+
+
+def _opaque(bag: Scan) -> list[OpaqueRegion]:
+    return [
+        region
+        for index, view in enumerate(bag.views)
+        for region in opaque_regions(view.pixels, content_box(view.pixels), index)
+    ]
+
+
+def _identity(detector: Detector, detections: Sequence[Detection], detail: Detail) -> ModelIdentity:
+    manifest = detector.package.manifest
+    listed = {detection.label for detection in detections}
+    return ModelIdentity(
+        id=manifest.id,
+        version=manifest.version,
+        sha256=manifest.sha256,
+        taxonomy_version=manifest.taxonomy_version,
+        thresholds=[
+            Threshold(label=point.label, confidence=round(point.threshold, 4))
+            for point in manifest.classes
+            if detail == "full" or point.label in listed
+        ],
+    )
+
+
+def _image(bag: Scan) -> ImageIdentity:
+    first: ScanView = bag.views[0]
+    return ImageIdentity(
+        width=first.width,
+        height=first.height,
+        sha256=bag.sha256,
+        views=[View(width=view.width, height=view.height, sha256=view.sha256) for view in bag.views],
+    )
+
+
+def _check_labels(labels: Sequence[str] | None) -> frozenset[str] | None:
+    if labels is None:
+        return None
+    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels) or not labels:
+        raise InvalidArgument("labels must be a list of texts", hint="give labels=['gun', ...] or leave it out")
+    for label in labels:
+        taxonomy().item(label)
+    return frozenset(labels)
+
+
+def _check_confidence(value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise InvalidArgument(f"min_confidence is {str(value)[:40]}", hint="give a number above 0 and at most 1")
+    return max(float(value), 0.001)
+
+
+def _check_detail(detail: object) -> None:
+    if detail not in ("concise", "full"):
+        raise InvalidArgument(f"detail is {str(detail)[:40]!r}", hint="give 'concise' or 'full'")
+
+
+def _check_question(question: object) -> str | None:
+    if question is None:
+        return None
+    if not isinstance(question, str):
+        raise InvalidArgument("the question is no text", hint="give a sentence, or leave it out for an overview")
+    if len(question) > _MOST_QUESTION_CHARACTERS:
+        raise InvalidArgument(
+            f"the question has {len(question)} characters", hint=f"ask in at most {_MOST_QUESTION_CHARACTERS}"
+        )
+    return question.strip() or None

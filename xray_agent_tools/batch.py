@@ -59,6 +59,9 @@ def _line(screener: Screener, scan: Path, detail: Detail) -> tuple[str, str]:
         report = screener.detect_threats(scan, detail=detail)
     except XrayToolsError as error:
         return "error", json.dumps({"file": str(scan), **error.as_dict()}, separators=(",", ":"))
+    except Exception as error:  # one scan must never stop the rest
+        failure = {"code": "internal", "message": f"{type(error).__name__}: {error}", "hint": "report this scan"}
+        return "error", json.dumps({"file": str(scan), "error": failure}, separators=(",", ":"))
     return report.verdict, f'{{"file":{json.dumps(str(scan))},"report":{report.model_dump_json()}}}'
 
 

@@ -114,6 +114,7 @@ def explain(scans: tuple[str, ...], question: str | None, full: bool, model: str
     with _errors_reported(as_json):
         answer = _screener(model).explain_scan(_source(scans), question=question, detail="full" if full else "concise")
     _print(answer, as_json, show_explanation)
+    sys.exit(EXIT_CODES[answer.verdict])
 
 
 @main.command()
@@ -166,6 +167,7 @@ def view(scan: str, out: Path, crop_id: str | None, min_confidence: float | None
         raise click.ClickException(f"cannot write {out}: {error.strerror}") from error
     written = {"file": str(out), "width": picture.width, "height": picture.height, "verdict": report.verdict}
     click.echo(json.dumps(written) if as_json else f"{report.verdict}  wrote {out} ({picture.width}x{picture.height})")
+    sys.exit(EXIT_CODES[report.verdict])
 
 
 @main.command()

@@ -34,6 +34,8 @@ IssueCode = Literal[
     "too_small",
     "blank",
     "not_an_xray",
+    "incomplete",
+    "too_coarse",
     "low_contrast",
     "mostly_opaque",
     "canary_failed",
@@ -202,6 +204,7 @@ class Explanation(_Answer):
     scan_id: str = Field(description="Identifier of the scan.")
     question: str | None = Field(description="The question as asked, or null for an overview.")
     answer: str = Field(description="The answer in a few sentences.")
+    verdict: Verdict = Field(description="The verdict of the report that the answer rests on.")
     answered: bool = Field(description="False if the evidence does not answer the question.")
     findings: list[Finding] = Field(description="The claims behind the answer.")
     disagreements: list[Disagreement] = Field(description="Claims of a language model that the detections contradict.")
@@ -245,7 +248,7 @@ class Assessment(_Answer):
 
     scan_id: str = Field(description="Identifier of the scan.")
     declaration_match: bool | None = Field(
-        description="True: every declared item was seen and nothing else. False: something undeclared was seen. "
+        description="True: every declared item was seen, and nothing else of what was looked for. False: something undeclared was seen. "
         "Null: it cannot be decided."
     )
     items: list[DeclaredItem] = Field(description="Declared items in order, then undeclared ones.")

@@ -21,9 +21,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from xray_agent_tools.errors import AccessDenied, InvalidScan, ScanTooLarge, XrayToolsError
+from xray_agent_tools.errors import AccessDenied, InvalidScan, Misconfigured, ScanTooLarge, XrayToolsError
 
 ScanSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image.Image | Scan"
 """One view: a path, bytes, base64 text, a data URI, an array or a Pillow image."""
@@ -33,7 +33,7 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 
 _LONGEST_PATH = 4096
 _SHORTEST_BASE64 = 64
-_BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]+=*\s*")
+_BASE64_CHARACTERS = re.compile(r"[A-Za-z0-9+/_=\-\s]+")
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "I;16", "I;16B", "I;16L", "I"})
 _GREY_CHROMA = 6
 _header_lock = threading.Lock()
@@ -50,7 +50,7 @@ class ScanLimits:
     """
 
     max_bytes: int = 64 * 1024 * 1024
-    max_pixels: int = 25_000_000
+    max_pixels: int = 16_000_000
     max_views: int = 8
 
 
@@ -136,9 +136,11 @@ def _load_view(source: object, roots: Sequence[Path] | None, limits: ScanLimits)
     if isinstance(source, str):
         return _decode(_bytes_of_text(source, roots, limits), limits)
     if isinstance(source, os.PathLike):
-        return _decode(_read_file(os.fspath(source), roots, limits), limits)
+        return _decode(_read_file(os.fsdecode(source), roots, limits), limits)
     if isinstance(source, bytes | bytearray | memoryview):
-        return _decode(bytes(source), limits)
+        return _decode(_content_of(source, limits), limits)
+    if isinstance(source, np.ma.MaskedArray):
+        raise InvalidScan("a masked array hides pixels", hint="fill it, and give the plain array")
     if isinstance(source, np.ndarray):
         return _from_array(source, limits)
     if isinstance(source, Image.Image):
@@ -149,6 +151,16 @@ def _load_view(source: object, roots: Sequence[Path] | None, limits: ScanLimits)
     )
 
 
+def _content_of(source: bytes | bytearray | memoryview, limits: ScanLimits) -> bytes:
+    try:
+        size = source.nbytes if isinstance(source, memoryview) else len(source)
+        if size > limits.max_bytes:
+            raise ScanTooLarge(f"{size} bytes", hint="export the scan as PNG or JPEG")
+        return bytes(source)
+    except ValueError as error:
+        raise InvalidScan("the memory view has been released", hint="give the bytes") from error
+
+
 def _bytes_of_text(text: str, roots: Sequence[Path] | None, limits: ScanLimits) -> bytes:
     head = text[:64].lstrip().casefold()
     if head.startswith("data:"):
@@ -157,7 +169,7 @@ def _bytes_of_text(text: str, roots: Sequence[Path] | None, limits: ScanLimits) 
         raise AccessDenied("URLs are not fetched", hint="download the scan and give its path or bytes")
     if len(text) <= _LONGEST_PATH and text.isprintable() and os.path.lexists(text):
         return _read_file(text, roots, limits)
-    if len(text) >= _SHORTEST_BASE64 and _BASE64.fullmatch(text):
+    if len(text) >= _SHORTEST_BASE64 and _BASE64_CHARACTERS.fullmatch(text[:_LONGEST_PATH]):
         return _from_base64(text, limits)
     shown = text[:80] + ("..." if len(text) > 80 else "")
     raise InvalidScan(
@@ -209,20 +221,21 @@ def _decode(content: bytes, limits: ScanLimits) -> ScanView:
         raise InvalidScan("the file is empty", hint="write the scan again")
     if len(content) > limits.max_bytes:
         raise ScanTooLarge(f"more than {limits.max_bytes} bytes", hint="export the scan as PNG or JPEG")
-    picture = _open(content)
+    picture, alone = _open(content)
     _check_size(picture.width, picture.height, limits)
-    if getattr(picture, "n_frames", 1) > 1:
+    if not alone:
         raise InvalidScan("the file holds several pictures", hint="give the views of a bag as a list")
     return _view(_rgb_of(picture), hashlib.sha256(content).hexdigest())
 
 
-def _open(content: bytes) -> Image.Image:
-    """Read a picture's header only."""
+def _open(content: bytes) -> tuple[Image.Image, bool]:
+    """Read a picture's header only; also tell whether it is the only one in the file."""
     try:
         # Pillow warns of large headers; the lock keeps the warning filter from leaking into other threads.
         with _header_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Image.open(BytesIO(content), formats=FORMATS)
+            picture = Image.open(BytesIO(content), formats=FORMATS)
+            return picture, _is_alone(picture)
     except Image.DecompressionBombError as error:
         raise ScanTooLarge("the picture is far too large", hint="export the scan at its native size") from error
     except UnidentifiedImageError as error:
@@ -231,6 +244,14 @@ def _open(content: bytes) -> Image.Image:
         ) from error
     except Exception as error:
         raise InvalidScan("the picture's header is damaged", hint="export the scan again as PNG") from error
+
+
+def _is_alone(picture: Image.Image) -> bool:
+    try:
+        picture.seek(1)
+    except EOFError:
+        return True
+    return False
 
 
 def _check_size(width: int, height: int, limits: ScanLimits) -> None:
@@ -247,6 +268,10 @@ def _rgb_of(picture: Image.Image) -> NDArray[np.uint8]:
     if picture.mode not in _MODES:
         raise InvalidScan(
             f"the picture's colour mode is {picture.mode}", hint="export the scan as greyscale or RGB, 8 or 16 bits"
+        )
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise Misconfigured(
+            "Pillow is set to accept truncated pictures", hint="leave ImageFile.LOAD_TRUNCATED_IMAGES at False"
         )
     try:
         upright = ImageOps.exif_transpose(picture)
@@ -282,7 +307,10 @@ def _from_picture(picture: Image.Image, limits: ScanLimits) -> ScanView:
     return _view(pixels, _hash_of_array(pixels))
 
 
-def _from_array(array: NDArray[Any], limits: ScanLimits) -> ScanView:
+def _from_array(source: NDArray[Any], limits: ScanLimits) -> ScanView:
+    array = np.asarray(source)
+    if array.nbytes > limits.max_bytes:
+        raise ScanTooLarge(f"an array of {array.nbytes} bytes", hint=f"give at most {limits.max_bytes}, as uint8")
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise InvalidScan(
             f"an array of shape {array.shape} is no picture", hint="give (height, width) or (height, width, 1, 3 or 4)"
@@ -303,7 +331,7 @@ def _from_array(array: NDArray[Any], limits: ScanLimits) -> ScanView:
 def _eight_bit_array(array: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
-    if array.dtype == np.uint16:
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
         return _eight_bits(array)
     if np.issubdtype(array.dtype, np.floating):
         if not np.isfinite(array).all():

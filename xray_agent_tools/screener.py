@@ -236,7 +236,8 @@ class Screener:
         return assess(declared, rules, report)
 
     def _issues(self, bag: Scan, wanted: frozenset[str] | None, detector: Detector) -> list[QualityIssue]:
-        issues = [issue for view in bag.views for issue in view_issues(view.pixels)]
+        size = detector.package.manifest.input_size
+        issues = [issue for view in bag.views for issue in view_issues(view.pixels, size)]
         if not self.canary_alarms():
             text = "the detector no longer finds the known threat of its canary scan"
             issues.append(QualityIssue(code="canary_failed", text=text))
@@ -338,9 +339,11 @@ def _image(bag: Scan) -> ImageIdentity:
 def _check_labels(labels: Sequence[str] | None) -> frozenset[str] | None:
     if labels is None:
         return None
-    if isinstance(labels, str) or not all(isinstance(label, str) for label in labels) or not labels:
+    if not isinstance(labels, list | tuple | set | frozenset) or not labels:
         raise InvalidArgument("labels must be a list of texts", hint="give labels=['gun', ...] or leave it out")
     for label in labels:
+        if not isinstance(label, str):
+            raise InvalidArgument("labels must be texts", hint="give labels=['gun', ...] or leave it out")
         taxonomy().item(label)
     return frozenset(labels)
 
@@ -354,7 +357,7 @@ def _check_confidence(value: float | None) -> float | None:
 
 
 def _check_detail(detail: object) -> None:
-    if detail not in ("concise", "full"):
+    if not isinstance(detail, str) or detail not in ("concise", "full"):
         raise InvalidArgument(f"detail is {str(detail)[:40]!r}", hint="give 'concise' or 'full'")
 
 
@@ -363,6 +366,8 @@ def _check_question(question: object) -> str | None:
         return None
     if not isinstance(question, str):
         raise InvalidArgument("the question is no text", hint="give a sentence, or leave it out for an overview")
+    if any("\ud800" <= character <= "\udfff" for character in question):
+        raise InvalidArgument("the question is no valid Unicode text", hint="decode it again")
     if len(question) > _MOST_QUESTION_CHARACTERS:
         raise InvalidArgument(
             f"the question has {len(question)} characters", hint=f"ask in at most {_MOST_QUESTION_CHARACTERS}"

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,7 +56,9 @@ class AssessDeclarationInput(_Input):
     """Arguments of ``assess_declaration``."""
 
     declared_items: list[str] = Field(description="What the traveller declared, in their own words; [] for nothing.")
-    policy: str = Field("customs", description="Name of the policy: cabin, customs or hold.")
+    policy: Literal["cabin", "customs", "hold"] | None = Field(
+        None, description="Which embedded policy to apply; null for the one that the operator configured."
+    )
     detail: Detail = Field("concise", description=_DETAIL)
 
 

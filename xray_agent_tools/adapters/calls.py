@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from xray_agent_tools.declaration.policy import problems_of
-from xray_agent_tools.errors import XrayToolsError
+from xray_agent_tools.errors import InvalidArgument, XrayToolsError
 from xray_agent_tools.screener import Screener
 from xray_agent_tools.tools import TOOLS, run_tool, shared_screener
 
@@ -51,16 +51,13 @@ def answer_call(name: str, arguments: str | dict[str, Any], screener: Screener |
     Returns:
         The answer or the error as compact JSON, and whether it is an answer.
     """
-    try:
-        values = _read_arguments(arguments)
-        answer = run_tool(name, values, screener or shared_screener())
-    except KeyError:
+    if name not in {tool.name for tool in TOOLS}:
         known = ", ".join(tool.name for tool in TOOLS)
-        return _error("unknown_tool", f"there is no tool {name[:80]!r}", f"the tools are {known}"), False
+        return _error("unknown_tool", f"there is no tool {str(name)[:80]!r}", f"the tools are {known}"), False
+    try:
+        answer = run_tool(name, _read_arguments(arguments), screener or shared_screener())
     except ValidationError as error:
         return _error("invalid_argument", "; ".join(problems_of(error)[:5]), "correct the arguments"), False
-    except ValueError as error:
-        return _error("invalid_argument", str(error)[:200], "send one JSON object"), False
     except XrayToolsError as error:
         return json.dumps(error.as_dict(), separators=(",", ":")), False
     return answer.model_dump_json(), True
@@ -69,14 +66,12 @@ def answer_call(name: str, arguments: str | dict[str, Any], screener: Screener |
 def _read_arguments(arguments: str | dict[str, Any]) -> dict[str, Any]:
     if not isinstance(arguments, str):
         return arguments
-    if len(arguments) > _LONGEST_ARGUMENTS:
-        raise ValueError("the arguments are too long")
     try:
-        values = json.loads(arguments)
-    except RecursionError as error:
-        raise ValueError("the arguments are nested too deeply") from error
+        values = json.loads(arguments) if len(arguments) <= _LONGEST_ARGUMENTS else None
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument("the arguments are no JSON", hint="send one JSON object") from error
     if not isinstance(values, dict):
-        raise ValueError("the arguments are no JSON object")
+        raise InvalidArgument("the arguments are no JSON object, or too long", hint="send one JSON object")
     return values
 
 

@@ -101,7 +101,6 @@ def _declared_items(
     declared: Sequence[_Declared], detections: Sequence[Detection], report: ThreatReport
 ) -> list[DeclaredItem]:
     items = []
-    blind = report.verdict == "UNKNOWN" and not report.detections
     for entry in declared:
         labels = entry.match.labels
         seen = [detection.id for detection in detections if detection.label in labels]
@@ -110,7 +109,7 @@ def _declared_items(
             item = DeclaredItem(
                 name=entry.name, status="declared_and_seen", detection_ids=seen, matched_by=_how(entry.match)
             )
-        elif assessable and not blind:
+        elif assessable and report.quality.usable:
             item = DeclaredItem(
                 name=entry.name, status="declared_not_seen", detection_ids=[], matched_by=_how(entry.match)
             )

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from xray_agent_tools.taxonomy import taxonomy
 
 _WORD = re.compile(r"[^\W_]+")
-_NEGATIONS = frozenset({"no", "not", "without", "none", "never", "zero", "nor"})
+_CLAUSE_END = re.compile(r"[,.;\n]|\bbut\b")
+_NOT_ONLY = re.compile(r"\bnot only\b")
+_CONTRACTED_NOT = re.compile(r"n['\u2019]t\b")
+_NEGATIONS = frozenset({"no", "not", "without", "none", "never", "zero", "nor", "neither"})
 _NEGATION_REACH = 3
-_IRREGULAR = {"knives": "knife", "wives": "wife", "scarves": "scarf", "mice": "mouse"}
-_SINGULAR_S = frozenset({"explosives", "glass", "gas", "dress", "bus", "canvas", "compass", "lens", "plus", "this"})
+_TRAILING_NEGATIONS = frozenset({"no", "none"})
+_IRREGULAR = {"axes": "axe", "scarves": "scarf", "mice": "mouse"}
+_SINGULAR_S = frozenset({"gas", "bus", "canvas", "lens", "plus", "this"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,10 @@ def words_in(text: str) -> list[str]:
 def _singular(word: str) -> str:
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    if len(word) < 4 or not word.endswith("s") or word.endswith("ss") or word in _SINGULAR_S - {"explosives"}:
+    if len(word) < 4 or not word.endswith("s") or word.endswith("ss") or word in _SINGULAR_S:
         return word
+    if word.endswith("knives"):
+        return word[:-3] + "fe"
     if word.endswith("ies"):
         return word[:-3] + "y"
     if word.endswith(("ches", "shes", "xes", "sses", "zes")):
@@ -70,7 +76,7 @@ def _phrases() -> dict[tuple[str, ...], _Target]:
         for phrase in (name, *category.aliases):
             table[tuple(words_in(phrase))] = _Target("category", name)
     for item in taxonomy().items:
-        for phrase in (item.words, *item.aliases):
+        for phrase in item.aliases:
             table[tuple(words_in(phrase))] = _Target("alias", item.label)
     return table
 
@@ -82,30 +88,35 @@ def _longest_phrase() -> int:
 
 def find_items(text: str) -> Match:
     """Find every item and category that a text names."""
-    words = words_in(text)
-    table, longest = _phrases(), _longest_phrase()
+    folded = _NOT_ONLY.sub(" ", unicodedata.normalize("NFKC", text).casefold())
     labels: dict[str, None] = {}
     phrases: dict[str, None] = {}
     negated: dict[str, None] = {}
-    position = 0
-    while position < len(words):
-        for length in range(min(longest, len(words) - position), 0, -1):
-            target = table.get(tuple(words[position : position + length]))
-            if target is not None:
-                break
-        else:
-            position += 1
-            continue
-        before = words[max(0, position - _NEGATION_REACH) : position]
-        phrase = " ".join(words[position : position + length])
-        if target.kind != "nothing":
-            if _NEGATIONS.intersection(before):
+    for clause in _CLAUSE_END.split(_CONTRACTED_NOT.sub(" not", folded)):
+        words = words_in(clause)
+        for position, length, target in _targets(words):
+            phrase = " ".join(words[position : position + length])
+            before = words[max(0, position - _NEGATION_REACH) : position]
+            if _NEGATIONS.intersection(before) or words[-1] in _TRAILING_NEGATIONS or words[0] == "neither":
                 negated[phrase] = None
             else:
                 phrases[f"{target.kind}: {phrase}"] = None
                 labels.update(dict.fromkeys(_covered(target)))
-        position += length
     return Match(tuple(labels), tuple(phrases), tuple(negated))
+
+
+def _targets(words: list[str]) -> Iterator[tuple[int, int, _Target]]:
+    """Each phrase of the table among the words, longest first: its position, its length, what it means."""
+    table, longest = _phrases(), _longest_phrase()
+    position = 0
+    while position < len(words):
+        lengths = range(min(longest, len(words) - position), 0, -1)
+        length = next((n for n in lengths if tuple(words[position : position + n]) in table), 0)
+        if length:
+            target = table[tuple(words[position : position + length])]
+            if target.kind != "nothing":
+                yield position, length, target
+        position += length or 1
 
 
 def _covered(target: _Target) -> Iterable[str]:

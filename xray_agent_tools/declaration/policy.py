@@ -26,8 +26,11 @@ RISK_ORDER: tuple[RiskLevel, ...] = ("low", "medium", "undetermined", "high")
 ACTION_ORDER: tuple[Action, ...] = ("CLEAR", "REVIEW", "PHYSICAL_INSPECTION")
 """Actions, the mildest first."""
 
-_MOST_BYTES = 256 * 1024
+_MOST_BYTES = 64 * 1024
+_MOST_EVENTS = 8000
+_DEEPEST = 20
 _MOST_RULES = 200
+_MOST_PROBLEMS = 12
 _PLACEHOLDERS = frozenset({"labels", "names", "count", "issues", "share"})
 
 
@@ -101,8 +104,12 @@ class Rule(_Part):
 
     @model_validator(mode="after")
     def _clear_is_guarded(self) -> Rule:
-        if self.action == "CLEAR" and (self.when.verdict != ("NO_ALARM",) or self.when.usable is not True):
-            raise ValueError("a rule that clears must require `verdict: [NO_ALARM]` and `usable: true`")
+        when = self.when
+        guarded = when.verdict == ("NO_ALARM",) and when.usable is True and when.assessed
+        if self.action == "CLEAR" and not guarded:
+            raise ValueError(
+                "a rule that clears must require `verdict: [NO_ALARM]`, `usable: true` and `assessed: [...]`"
+            )
         return self
 
 
@@ -111,8 +118,8 @@ class Policy(_Part):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,60}$")
     version: str = Field(min_length=1, max_length=40)
-    title: str
-    description: str
+    title: str = Field(min_length=1, max_length=200)
+    description: str = Field(min_length=1, max_length=2000)
     rules: tuple[Rule, ...] = Field(min_length=1, max_length=_MOST_RULES)
     sha256: str
 
@@ -184,7 +191,7 @@ def parse_policy(content: bytes) -> Policy:
     try:
         text = content.decode("utf-8")
         values: Any = _load_plain_yaml(text)
-    except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:  # PyYAML's constructors raise whatever an odd tag makes them stumble over
         first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidPolicy(f"the policy is no YAML: {first_line[:200]}", hint="check it with a YAML linter") from error
     if not isinstance(values, dict):
@@ -192,20 +199,28 @@ def parse_policy(content: bytes) -> Policy:
     try:
         return Policy.model_validate({**values, "sha256": hashlib.sha256(content).hexdigest()})
     except (ValidationError, TypeError) as error:
-        raise InvalidPolicy(_first_problem(error), hint="`xray-tools policy check FILE` shows every problem") from error
+        raise InvalidPolicy(_first_problem(error), hint="see docs/policies.md and the embedded policies for the form") from error
 
 
 def _load_plain_yaml(text: str) -> Any:
-    """Load YAML without aliases, which could blow a small file up."""
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-        raise ValueError("aliases are not allowed")
+    """Load YAML of bounded size and depth, without aliases, which could blow a small file up."""
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases are not allowed")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if count > _MOST_EVENTS or depth > _DEEPEST:
+            raise ValueError("it has too many or too deeply nested values")
     return yaml.safe_load(text)
 
 
 def _first_problem(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return f"the policy is malformed: {type(error).__name__}"
-    return "; ".join(problems_of(error)[:3])
+    return "; ".join(problems_of(error)[:_MOST_PROBLEMS])
 
 
 def problems_of(error: ValidationError) -> list[str]:

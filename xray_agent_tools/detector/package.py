@@ -26,7 +26,7 @@ MANIFEST_FILE = "manifest.json"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class OperatingPoint(_Part):
@@ -51,8 +51,8 @@ class Calibration(_Part):
     ``error`` is the expected calibration error on the validation scans, 15 bins of equal width.
     """
 
-    slope: float = Field(gt=0)
-    intercept: float
+    slope: float = Field(gt=0, le=100)
+    intercept: float = Field(ge=-100, le=100)
     error: Share
 
     def confidence(self, score: float) -> float:
@@ -113,8 +113,12 @@ class Manifest(_Part):
 
     @model_validator(mode="after")
     def _labels_are_canonical(self) -> Manifest:
-        for point in self.classes:
-            taxonomy().item(point.label)
+        if unknown := set(self.labels) - set(taxonomy().labels):
+            raise ValueError(f"labels that are not in the taxonomy: {sorted(unknown)}")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError("a label occurs twice")
+        if self.canary.label not in self.labels:
+            raise ValueError("the canary's label is not one of the classes")
         return self
 
     @property

@@ -46,7 +46,9 @@ def decode(
     scores = output[4:].T
     anchors, classes = np.nonzero(scores >= manifest.calibration.score(floor))
     best = scores[anchors, classes]
-    order = np.argsort(-best, kind="stable")[:_MOST_CANDIDATES]
+    # What is nearest to alarming comes first, so that the cap never cuts off an alarm behind weaker boxes.
+    limits = np.array([manifest.calibration.score(point.threshold) for point in manifest.classes], dtype=np.float32)
+    order = np.argsort(limits[classes] - best, kind="stable")[:_MOST_CANDIDATES]
     anchors, classes, best = anchors[order], classes[order], best[order]
     centres, sides = output[:2, anchors].T, output[2:4, anchors].T
     corners = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)
@@ -54,7 +56,7 @@ def decode(
     real = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= _SMALLEST_SIDE_PX
     boxes, classes, best = boxes[real], classes[real], best[real]
     kept = suppress(boxes, classes, manifest.overlap)[:_MOST_DETECTIONS]
-    return [
+    found = [
         RawDetection(
             manifest.labels[classes[index]],
             manifest.calibration.confidence(float(best[index])),
@@ -62,6 +64,7 @@ def decode(
         )
         for index in kept
     ]
+    return sorted(found, key=lambda box: -box.confidence)
 
 
 def suppress(boxes: NDArray[np.float32], classes: NDArray[np.intp], overlap: float) -> list[int]:

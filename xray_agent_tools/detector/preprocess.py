@@ -22,6 +22,7 @@ _BELT_SHARE = 0.02
 _OCCUPIED_SHARE = 0.01
 _MARGIN_PX = 6
 _SMALLEST_SHARE = 0.08
+_LARGEST_SEARCHED_PX = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,10 @@ def content_box(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     Returns:
         ``(left, top, right, bottom)`` in pixels, right and bottom exclusive.
     """
-    grey = luminance(pixels)
-    height, width = grey.shape
+    height, width = pixels.shape[:2]
     whole = (0, 0, width, height)
+    step = max(1, max(height, width) // _LARGEST_SEARCHED_PX)
+    grey = luminance(np.ascontiguousarray(pixels[::step, ::step]))
     level = belt_level(grey)
     if level is None:
         return whole
@@ -105,11 +107,16 @@ def content_box(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     columns = np.flatnonzero(occupied.mean(axis=0) >= _OCCUPIED_SHARE)
     if rows.size == 0 or columns.size == 0:
         return whole
-    left, right = max(0, int(columns[0]) - _MARGIN_PX), min(width, int(columns[-1]) + 1 + _MARGIN_PX)
-    top, bottom = max(0, int(rows[0]) - _MARGIN_PX), min(height, int(rows[-1]) + 1 + _MARGIN_PX)
+    left, right = _span(columns, step, width)
+    top, bottom = _span(rows, step, height)
     if right - left < _SMALLEST_SHARE * width or bottom - top < _SMALLEST_SHARE * height:
         return whole
     return left, top, right, bottom
+
+
+def _span(occupied: NDArray[np.intp], step: int, limit: int) -> tuple[int, int]:
+    """First and last occupied line with a margin, in full-size pixels within 0..limit."""
+    return max(0, int(occupied[0]) * step - _MARGIN_PX), min(limit, (int(occupied[-1]) + 1) * step + _MARGIN_PX)
 
 
 def place(

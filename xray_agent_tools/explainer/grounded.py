@@ -43,12 +43,13 @@ class GroundedExplainer:
 
     def explain(self, report: ThreatReport, scan: Scan | None, *, question: str | None, detail: Detail) -> Explanation:
         """Answer a question about a report, or give an overview; the pixels are not needed."""
-        asked = Question("overview", (), False) if question is None else read_question(question)
+        asked = Question("overview", (), threats_only=False) if question is None else read_question(question)
         reply = _REPLIES[asked.topic](report, asked, detail)
         return Explanation(
             scan_id=report.scan_id,
             question=question,
             answer=reply.answer,
+            verdict=report.verdict,
             answered=reply.answered,
             findings=reply.findings,
             disagreements=[],
@@ -59,8 +60,9 @@ class GroundedExplainer:
 
 
 def _asked_about(report: ThreatReport, question: Question) -> list[Detection]:
+    """The detections that a question is about: those it names, those that are threats, or all."""
     if not question.labels:
-        return list(report.detections)
+        return [d for d in report.detections if not question.threats_only or d.severity != "none"]
     return [detection for detection in report.detections if detection.label in question.labels]
 
 
@@ -110,9 +112,10 @@ def _cited(detections: Sequence[Detection]) -> str:
 
 def _absence(report: ThreatReport, labels: Sequence[str]) -> _Reply:
     """What can honestly be said of items that were not found."""
-    if report.verdict == "UNKNOWN" and not report.detections:
+    if not report.quality.usable:
         reasons = "; ".join(issue.text for issue in report.quality.issues)
-        return _Reply(f"No statement can be made about this scan: {reasons}.", [], answered=False)
+        subject = "what was not found on this scan" if report.detections else "this scan"
+        return _Reply(f"No statement can be made about {subject}: {reasons}.", [], answered=False)
     unseen = [label for label in labels if label in report.not_assessed]
     searched = [label for label in labels if label not in report.not_assessed]
     sentences = []
@@ -143,7 +146,7 @@ def _overview(report: ThreatReport, question: Question, detail: Detail) -> _Repl
     if not detections:
         return _absence(report, question.labels)
     places = [f"{words_of(d.label)} at the {place_of(d, _views(report))} ({d.id})" for d in detections]
-    sentences = [f"The scan shows {listed(places)}."]
+    sentences = [f"The scan shows {listed(places)}.{_of_the_rest(report, question, detections)}"]
     if report.opaque_regions:
         sentences.append(f"{_regions(len(report.opaque_regions))} could not be looked into.")
     sentences.append(f"{len(report.not_assessed)} kinds of item were not looked for.")
@@ -154,13 +157,16 @@ def _presence(report: ThreatReport, question: Question, detail: Detail) -> _Repl
     detections = _asked_about(report, question)
     if not detections:
         return _absence(report, question.labels)
+    seen = [d for d in detections if d.above_threshold]
+    opening = f"Yes: {inventory(seen)}" if seen else f"Possibly: {inventory(detections)}, below the operating point"
+    rest = _of_the_rest(report, question, detections)
+    return _Reply(f"{opening} ({_cited(seen or detections)}).{rest}", _findings(detections, report, detail))
+
+
+def _of_the_rest(report: ThreatReport, question: Question, detections: Sequence[Detection]) -> str:
+    """What to say of the labels that were asked about and not found."""
     missing = [label for label in question.labels if label not in {d.label for d in detections}]
-    alarming = [d for d in detections if d.above_threshold]
-    opening = (
-        f"Yes: {inventory(alarming)}" if alarming else f"Possibly: {inventory(detections)}, below the operating point"
-    )
-    rest = f" {_absence(report, missing).answer}" if missing else ""
-    return _Reply(f"{opening} ({_cited(detections)}).{rest}", _findings(detections, report, detail))
+    return f" {_absence(report, missing).answer}" if missing else ""
 
 
 def _place(report: ThreatReport, question: Question, detail: Detail) -> _Reply:
@@ -172,19 +178,20 @@ def _place(report: ThreatReport, question: Question, detail: Detail) -> _Reply:
         f"y {d.box.y_min:.0f} to {d.box.y_max:.0f}"
         for d in detections
     ]
-    return _Reply("; ".join(places) + ".", _findings(detections, report, detail))
+    rest = _of_the_rest(report, question, detections)
+    return _Reply("; ".join(places) + f".{rest}", _findings(detections, report, detail))
 
 
 def _count(report: ThreatReport, question: Question, detail: Detail) -> _Reply:
     detections = _asked_about(report, question)
     if not detections:
         return _absence(report, question.labels)
-    labels = question.labels or tuple(dict.fromkeys(d.label for d in detections))
-    counts = [counted(label, sum(d.label == label for d in detections)) for label in labels]
+    seen = [d for d in detections if d.above_threshold] or detections
+    rest = _of_the_rest(report, question, detections)
     note = " A bag seen in several views may count an item more than once." if _views(report) > 1 else ""
     return _Reply(
-        f"{listed(counts)} detected ({_cited(detections)}); hidden ones can be missed.{note}",
-        _findings(detections, report, detail),
+        f"{inventory(seen)} detected ({_cited(seen)}); hidden ones can be missed.{note}{rest}",
+        _findings(seen, report, detail),
     )
 
 
@@ -201,14 +208,15 @@ def _material(report: ThreatReport, question: Question, detail: Detail) -> _Repl
         shares = detection.material.model_dump() if detection.material else {}
         mix = listed([f"{share:.0%} {_MATERIAL_WORDS[name]}" for name, share in shares.items() if share >= 0.05])
         parts.append(f"{words_of(detection.label)} ({detection.id}): {mix}")
-    answer = "; ".join(parts) + ". Colour shows the mean along the ray, with whatever lies above or below."
+    rest = _of_the_rest(report, question, detections)
+    answer = "; ".join(parts) + f". Colour shows the mean along the ray, with whatever lies above or below.{rest}"
     return _Reply(answer, _findings(coloured, report, "full"))
 
 
 def _hidden(report: ThreatReport, question: Question, detail: Detail) -> _Reply:
     if report.verdict == "UNKNOWN" and not report.detections:
         return _absence(report, question.labels)
-    occluded = [d for d in _asked_about(report, question) if d.occlusion is not None and d.occlusion.occluded]
+    occluded = [d for d in report.detections if d.occlusion is not None and d.occlusion.occluded]
     sentences = []
     if occluded:
         sentences.append(f"Partly hidden by what lies around: {inventory(occluded)} ({_cited(occluded)}).")
@@ -246,12 +254,12 @@ def _look_alikes(report: ThreatReport, question: Question, detail: Detail) -> _R
 def _action(report: ThreatReport, question: Question, detail: Detail) -> _Reply:
     if report.verdict == "UNKNOWN" and not report.detections:
         return _Reply("Scan the bag again or search it by hand: no statement can be made about this scan.", [])
-    if report.verdict == "UNKNOWN" or not any(d.above_threshold for d in report.detections):
+    if report.verdict != "ALARM":
         lead = "No item alarms. " if report.verdict == "NO_ALARM" else "The scan does not support a verdict. "
         weaker = f"Look again at {_cited(report.detections)}. " if report.detections else ""
         answer = f"{lead}{weaker}Decide by your own look and your procedures; assess_declaration applies a policy."
         return _Reply(answer, _findings(report.detections, report, detail))
-    alarming = [d for d in report.detections if d.above_threshold]
+    alarming = [d for d in report.detections if d.alarms]
     advice = dict.fromkeys(_ADVICE[d.severity] for d in alarming)
     steps = "; ".join(advice)
     answer = (
@@ -266,7 +274,8 @@ def _certainty(report: ThreatReport, question: Question, detail: Detail) -> _Rep
     if not detections:
         return _absence(report, question.labels)
     parts = [f"{words_of(d.label)} ({d.id}): {d.confidence:.2f}, {band_of(d.confidence)}" for d in detections]
-    answer = "; ".join(parts) + ". These are calibrated on scans like those the model was validated on."
+    rest = _of_the_rest(report, question, detections)
+    answer = "; ".join(parts) + f". These are calibrated on scans like those the model was validated on.{rest}"
     return _Reply(answer, _findings(detections, report, "full"))
 
 

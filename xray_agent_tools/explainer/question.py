@@ -12,51 +12,67 @@ Topic = Literal[
     "overview", "presence", "place", "count", "material", "hidden", "look_alikes", "action", "certainty", "unknown"
 ]
 
+# The first pattern that occurs in the question tells its topic.
 _PATTERNS: tuple[tuple[Topic, str], ...] = (
+    (
+        "unknown",
+        r"\b(who|whose|when|brand|price|costs?|worth|serial|calib(re|er)|weigh\w*|nationality)\b"
+        r"|\bhow (old|heavy|much|long|big|large)\b",
+    ),
     (
         "action",
         r"\bwhat (should|shall|must|do|can) (i|we|one|the officer|officers)\b.*\b(do|next)\b"
-        r"|\bnext step|\brecommend|\bhow to proceed",
+        r"|\bnext step|\brecommend|\bproceed\b|\bwhat now\b|\bwhat actions?\b|^\W*(should|shall|must) (i|we)\b",
     ),
-    ("look_alikes", r"\b(mistaken|confus\w+|look.?alikes?|look like|resembl\w+|what else|alternative|instead)\b"),
+    (
+        "look_alikes",
+        r"\b(mistaken|confus\w+|look.?alikes?|look like|resembl\w+|(what|anything|something) else|alternative|instead)\b",
+    ),
     (
         "hidden",
         r"\b(hidden|hid(e|ing)?|conceal\w*|behind|under(neath)?|cover(ed)?|occlu\w+|shield\w*|opaque|obscured)\b",
     ),
+    ("presence", r"\b(is|are) there (an?|any|some)?\b.*\b(plastic|metal) \w+"),
     ("material", r"\b(made (of|from|out)|material|metal(lic)?|organic|plastic|substance|composition)\b"),
     ("count", r"\bhow many\b|\bnumber of\b|\bcount\b"),
     ("certainty", r"\bhow (sure|certain|confident|reliable)\b|\bconfidence\b|\bare you sure\b|\bcertain\b"),
     ("place", r"\bwhere\b|\blocat\w+\b|\bposition\b|\bwhich (part|side|corner)\b"),
+    ("overview", r"\bwhat (do|can|did|does) (you|we|i|it|the (bag|scan)) (see|show|contain|hold)\b"),
     (
         "presence",
-        r"\b(is|are|was|were|does|do|did|has|have|can|could) (there|it|this|you|the bag|the scan|we|i)\b"
-        r"|\bany\b|\bcontains?\b",
+        r"^\W*(is|are|was|were|does|do|did|has|have|can|could)\b"
+        r"|\b(is|are) there\b|\bthere (is|are)\b|\bany\b|\bcontains?\b",
     ),
     (
         "overview",
-        r"\bwhat (is|are|do you see|can you see|does|was)\b|\bdescribe\b|\bsummar|\boverview\b"
-        r"|\bexplain\b|\bwhy\b|\btell me\b",
+        r"\bwhat('s| is| are| was) (in|inside|on|there|visible|it|this|that|these|shown)\b"
+        r"|\bdescribe\b|\bsummar|\boverview\b|\bexplain\b|\bwhy\b|\btell me\b",
     ),
 )
+_GENERAL = re.compile(
+    r"\b(threats?|weapons?|dangerous|danger|prohibited|forbidden|illegal|suspicious|unusual|items?|objects?|things?"
+    r"|anything|something|alarms?|detections?)\b"
+)
+_THREATS = re.compile(r"\b(threats?|weapons?|dangerous|danger|prohibited|forbidden|illegal|suspicious|alarms?)\b")
+_THE_BAG_ITSELF = re.compile(r"\b(the|this|that|a|my|his|her|their) (bag|suitcase|baggage|luggage|backpack|handbag)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question's topic and the canonical labels and group words it names."""
+    """A question's topic, the canonical labels it names, and whether it asks for threats in general."""
 
     topic: Topic
     labels: tuple[str, ...]
-    threats_in_general: bool
+    threats_only: bool
 
 
 def read_question(text: str) -> Question:
     """Classify a question. Its words are only matched; nothing in them is obeyed."""
-    lowered = text.casefold()
-    topic: Topic = next((name for name, pattern in _PATTERNS if re.search(pattern, lowered)), "unknown")
-    labels = find_items(text).labels
-    general = bool(
-        re.search(r"\b(threats?|dangerous|prohibited|forbidden|suspicious|items?|objects?|things?)\b", lowered)
-    )
-    if topic == "unknown" and labels:
-        topic = "presence"
-    return Question(topic, labels, general)
+    lowered = _THE_BAG_ITSELF.sub(" ", text.casefold())
+    topic: Topic | None = next((name for name, pattern in _PATTERNS if re.search(pattern, lowered)), None)
+    labels = find_items(lowered).labels
+    if topic is None:
+        topic = "presence" if labels else "unknown"
+    if topic == "presence" and not labels and not _GENERAL.search(lowered):
+        topic = "unknown"
+    return Question(topic, labels, bool(_THREATS.search(lowered)))

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.library.pictures import bag, found, screener_that_finds
+from xray_agent_tools.errors import InvalidArgument
+from xray_agent_tools.render import LONGEST_SIDE_PX, crop, overlay
+from xray_agent_tools.report import ThreatReport
+from xray_agent_tools.scan import Scan, load_scan
+
+RED = (208, 2, 27)
+
+
+def drawn(pixels: np.ndarray, box: tuple[float, float, float, float]) -> tuple[Scan, ThreatReport]:
+    scan = load_scan(pixels)
+    return scan, screener_that_finds(found("gun", 0.97, box)).detect_threats(scan)
+
+
+def test_a_box_is_drawn_in_the_colour_of_its_severity_where_it_is() -> None:
+    scan, report = drawn(bag(), (60, 68, 120, 100))
+    picture = np.asarray(overlay(scan, report))
+    assert tuple(picture[85, 60]) == RED
+    assert tuple(picture[100, 90]) == RED
+    assert np.array_equal(picture[110:], bag()[110:])
+
+
+def test_a_large_scan_is_scaled_down_with_its_boxes() -> None:
+    scan, report = drawn(bag(3000, 2000), (600, 680, 1200, 1000))
+    picture = overlay(scan, report)
+    assert max(picture.size) == LONGEST_SIDE_PX
+    scale = LONGEST_SIDE_PX / 3000
+    assert np.asarray(picture)[round(850 * scale), round(600 * scale)].tolist() == list(RED)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 300, 200), (0, 0, 2, 2), (297, 197, 300, 200), (100, 60, 101.2, 61.2)])
+def test_boxes_at_the_edges_can_be_drawn_and_cut_out(box: tuple[float, float, float, float]) -> None:
+    scan, report = drawn(bag(), box)
+    assert overlay(scan, report).size == (300, 200)
+    assert max(crop(scan, report.detections[0]).size) >= 224
+
+
+def test_a_crop_shows_the_item_with_a_margin() -> None:
+    scan, report = drawn(bag(), (60, 68, 120, 100))
+    picture = crop(scan, report.detections[0], margin=0)
+    assert picture.width / picture.height == pytest.approx(60 / 32, rel=0.02)
+
+
+def test_what_cannot_be_drawn_is_refused() -> None:
+    scan, report = drawn(bag(), (60, 68, 120, 100))
+    with pytest.raises(InvalidArgument):
+        overlay(scan, report, view=1)
+    with pytest.raises(InvalidArgument):
+        crop(scan, report.detections[0], margin=-1)

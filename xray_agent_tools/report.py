@@ -248,8 +248,8 @@ class Assessment(_Answer):
 
     scan_id: str = Field(description="Identifier of the scan.")
     declaration_match: bool | None = Field(
-        description="True: every declared item was seen, and nothing else of what was looked for. False: something undeclared was seen. "
-        "Null: it cannot be decided."
+        description="True: every declared item was seen, and nothing else of what was looked for. False: something "
+        "undeclared was seen. Null: it cannot be decided."
     )
     items: list[DeclaredItem] = Field(description="Declared items in order, then undeclared ones.")
     risk_level: RiskLevel = Field(description="The highest level that a rule asks for.")

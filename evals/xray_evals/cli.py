@@ -55,12 +55,16 @@ def detector(data: Path, split: str, model: str, backend: str, out: Path | None,
     except DatasetError as error:
         raise click.ClickException(str(error)) from error
     groups: dict[str, list[ScannedRecord]] = {}
-    for source in dict.fromkeys(record.source for record in records):
-        members = [record for record in records if record.source == source][:limit]
-        groups[source] = scan_all(chosen, members)
+    try:
+        for source in dict.fromkeys(record.source for record in records):
+            groups[source] = scan_all(chosen, [record for record in records if record.source == source][:limit])
+    except DatasetError as error:
+        raise click.ClickException(str(error)) from error
     known = frozenset(package.manifest.labels)
     benign = groups.pop(BENIGN, [])
     sources = [score for group in groups.values() if (score := score_source(group, known)) is not None]
+    if not sources:
+        raise click.ClickException(f"no annotated scans in the split {split!r} of {data}")
     positives = {name: [e for e in group if e.record.boxes] for name, group in groups.items()}
     everything = [entry for group in positives.values() for entry in group]
     images = [
@@ -69,6 +73,7 @@ def detector(data: Path, split: str, model: str, backend: str, out: Path | None,
         if group and benign
     ]
     command = f"xray-eval detector --data DATA --split {split} --model {model} --backend {backend}"
+    command += f" --limit {limit}" if limit else ""
     result = as_data(package.manifest, chosen.backend, command, sources, images)
     _print(result)
     if out is not None:

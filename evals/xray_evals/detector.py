@@ -67,8 +67,9 @@ class SourceScore:
 
     @property
     def map50_known(self) -> float:
-        """Mean AP50 over the classes that the model knows."""
-        return float(np.mean([score.ap50 for score in self.classes if score.known]))
+        """Mean AP50 over the classes that the model knows; zero if it knows none."""
+        known = [score.ap50 for score in self.classes if score.known]
+        return float(np.mean(known)) if known else 0.0
 
 
 @dataclass(frozen=True, slots=True)

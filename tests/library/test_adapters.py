@@ -131,7 +131,7 @@ def test_a_wrong_call_comes_back_as_an_error_the_model_can_act_on(
 def test_a_call_without_a_policy_uses_the_one_that_the_operator_chose(tmp_path: Path) -> None:
     (tmp_path / "bag.png").write_bytes(encoded(bag()))
     screener = Screener(model=ScriptedDetector(), policy="cabin")
-    arguments = {"scan": str(tmp_path / "bag.png"), "declared_items": [], "policy": None}
+    arguments: dict[str, Any] = {"scan": str(tmp_path / "bag.png"), "declared_items": [], "policy": None}
     answer = json.loads(openai.call_tool("assess_declaration", arguments, screener=screener))
     assert answer["policy"]["name"] == "cabin"
 

@@ -107,7 +107,7 @@ plain = st.recursive(
 )
 
 
-@given(st.fixed_dictionaries({}, optional={key: plain for key in (*POLICY, "sha256")}))
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys((*POLICY, "sha256"), plain)))
 def test_arbitrary_values_in_the_right_places_are_refused_or_valid(values: dict[str, Any]) -> None:
     try:
         parse_policy(yaml.safe_dump({**POLICY, **values}).encode())

@@ -124,11 +124,11 @@ def detector(config_file: Path, folders: tuple[Path, ...], out: Path, resume: bo
         config = load_config(config_file, overrides)
     except ValidationError as error:
         raise click.ClickException("; ".join(problems_of(error))) from error
-    from xray_training.detector.trainer import train
+    from xray_training.detector.trainer import RunFinished, train
 
     try:
         click.echo(train(config, out, resume=resume))
-    except DatasetError as error:
+    except (DatasetError, RunFinished) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -179,6 +179,9 @@ def export(
     from xray_training.detector.export import ExportError, ExportPlan
     from xray_training.detector.export import export as write_package
 
+    for part in (run_folder / "config.yaml", run_folder / "weights" / "last.pt"):
+        if not part.is_file():
+            raise click.ClickException(f"{part} is missing: is {run_folder} the folder of a run?")
     config = load_config(run_folder / "config.yaml", {})
     try:
         records = [

@@ -199,7 +199,9 @@ def parse_policy(content: bytes) -> Policy:
     try:
         return Policy.model_validate({**values, "sha256": hashlib.sha256(content).hexdigest()})
     except (ValidationError, TypeError) as error:
-        raise InvalidPolicy(_first_problem(error), hint="see docs/policies.md and the embedded policies for the form") from error
+        raise InvalidPolicy(
+            _first_problem(error), hint="see docs/policies.md and the embedded policies for the form"
+        ) from error
 
 
 def _load_plain_yaml(text: str) -> Any:

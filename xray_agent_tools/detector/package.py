@@ -59,7 +59,7 @@ class Calibration(_Part):
         """Calibrated probability of a raw score, both 0..1."""
         clipped = min(max(score, 1e-6), 1 - 1e-6)
         logit = self.slope * math.log(clipped / (1 - clipped)) + self.intercept
-        return 1 / (1 + math.exp(-logit))
+        return 1 / (1 + math.exp(-min(max(logit, -30.0), 30.0)))
 
     def score(self, confidence: float) -> float:
         """The raw score that calibrates to a confidence."""

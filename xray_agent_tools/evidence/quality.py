@@ -1,9 +1,9 @@
 """Whether a view is an X-ray scan that a detector can be believed on.
 
-The limits were read off 900 training scans of five public sources and 25 photographs and drawings: every
-scan has at least 5 % of smooth bright belt and at most 1.5 % of its coloured pixels in hues (red, magenta,
-violet) that the palettes do not use, and at least 117 tones of grey. Greyscale photographs with a smooth bright sky and scanned pages still
-pass.
+The limits were read off 900 training scans of five public sources and 25 photographs and drawings: every scan has
+at least 5 % of smooth bright belt, at most 1.5 % of its coloured pixels in hues (red, magenta, violet) that the
+palettes do not use, and at least 117 tones of grey. Greyscale photographs with a smooth bright sky and scanned
+pages still pass.
 """
 
 from __future__ import annotations

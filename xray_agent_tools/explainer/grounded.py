@@ -9,7 +9,7 @@ from xray_agent_tools.explainer.question import Question, Topic, read_question
 from xray_agent_tools.report import Detail, Detection, Explanation, Finding, Severity, ThreatReport
 from xray_agent_tools.scan import Scan
 from xray_agent_tools.taxonomy import taxonomy
-from xray_agent_tools.wording import band_of, counted, inventory, listed, place_of, words_of
+from xray_agent_tools.wording import band_of, inventory, listed, place_of, words_of
 
 _ADVICE: dict[Severity, str] = {
     "critical": "stop the bag, keep it isolated and call a supervisor",

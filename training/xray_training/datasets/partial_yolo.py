@@ -16,11 +16,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xray_training.datasets.record import LabelledBox, ScanRecord
+from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
 
-
-class DatasetError(ValueError):
-    """A dataset on disk that does not hold what its format promises."""
+__all__ = ["DatasetError", "read"]
 
 
 def read(root: Path, *, split: str | None = None, stretch: Mapping[str, float] | None = None) -> list[ScanRecord]:
@@ -35,30 +33,43 @@ def read(root: Path, *, split: str | None = None, stretch: Mapping[str, float] |
         DatasetError: a file is missing, or a label row is not a class and four shares.
     """
     names = _text(root / "classes.txt").split()
-    annotated = {source: frozenset(labels) for source, labels in json.loads(_text(root / "annotated.json")).items()}
+    annotated = _annotated(root / "annotated.json")
     factors = stretch or {}
     records = []
-    for row in csv.DictReader(_text(root / "manifest.csv").splitlines()):
-        if split is not None and row["split"] != split:
+    for number, row in enumerate(csv.DictReader(_text(root / "manifest.csv").splitlines()), start=2):
+        try:
+            file, source, part = row["file"], row["source"], row["split"]
+            scanner, group, block = row["scanner"], row["group"], row["block"]
+            label_file = root / "labels" / Path(file).relative_to("images").with_suffix(".txt")
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"{root / 'manifest.csv'}, line {number}: {error} is missing or wrong") from error
+        if split is not None and part != split:
             continue
-        if row["source"] not in annotated:
-            raise DatasetError(f"annotated.json does not say what the source {row['source']!r} labels")
-        image = root / row["file"]
-        label_file = root / "labels" / Path(row["file"]).relative_to("images").with_suffix(".txt")
+        if source not in annotated:
+            raise DatasetError(f"annotated.json does not say what the source {source!r} labels")
         records.append(
             ScanRecord(
-                image=image,
-                source=row["source"],
-                scanner=row["scanner"],
-                split=row["split"],
-                group=row["group"],
-                block=row["block"],
+                image=root / file,
+                source=source,
+                scanner=scanner,
+                split=part,
+                group=group,
+                block=block,
                 boxes=tuple(_boxes(label_file, names)),
-                annotated=annotated[row["source"]],
-                stretch=factors.get(row["source"], 1.0),
+                annotated=annotated[source],
+                stretch=factors.get(source, 1.0),
             )
         )
     return records
+
+
+def _annotated(path: Path) -> dict[str, frozenset[str]]:
+    text = _text(path)
+    try:
+        content = json.loads(text)
+        return {str(source): frozenset(str(label) for label in labels) for source, labels in content.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise DatasetError(f"{path} is no JSON object of sources and their labels") from error
 
 
 def _text(path: Path) -> str:
@@ -75,9 +86,17 @@ def _boxes(path: Path, names: Sequence[str]) -> list[LabelledBox]:
             continue
         try:
             index, x, y, width, height = (float(part) for part in line.split())
+            if (
+                not index.is_integer()
+                or index < 0
+                or not (0 <= x <= 1 and 0 <= y <= 1 and 0 < width <= 1 and 0 < height <= 1)
+            ):
+                raise ValueError(line)
             label = names[int(index)]
         except (ValueError, IndexError) as error:
-            raise DatasetError(f"{path}, line {number}: {line!r} is not 'class x y width height'") from error
+            raise DatasetError(
+                f"{path}, line {number}: {line!r} is not 'class x y width height', all in range"
+            ) from error
         boxes.append(
             LabelledBox(
                 label,

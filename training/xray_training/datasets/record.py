@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 
+class DatasetError(ValueError):
+    """A dataset on disk that does not hold what its format promises."""
+
+
 @dataclass(frozen=True, slots=True)
 class LabelledBox:
     """A ground-truth box: canonical label, corners as shares (0..1) of the image's width and height."""
@@ -49,12 +53,19 @@ class ScanRecord:
     stretch: float = 1.0
 
     def pixels(self) -> NDArray[np.uint8]:
-        """Read the picture as RGB, shape (height, width, 3), 0..255, its aspect restored."""
-        with Image.open(self.image) as picture:
-            rgb = picture.convert("RGB")
-            if self.stretch != 1.0:
-                rgb = rgb.resize((round(rgb.width * self.stretch), rgb.height), Image.Resampling.BICUBIC)
-            return np.asarray(rgb)
+        """Read the picture as RGB, shape (height, width, 3), 0..255, its aspect restored.
+
+        Raises:
+            DatasetError: the picture is missing or damaged.
+        """
+        try:
+            with Image.open(self.image) as picture:
+                rgb = picture.convert("RGB")
+        except (OSError, ImportError) as error:  # Ultralytics' patch of Pillow turns a broken file into an ImportError
+            raise DatasetError(f"{self.image} cannot be read: {type(error).__name__}") from error
+        if self.stretch != 1.0:
+            rgb = rgb.resize((round(rgb.width * self.stretch), rgb.height), Image.Resampling.BICUBIC)
+        return np.asarray(rgb)
 
     def corners(self, width: int, height: int) -> NDArray[np.float32]:
         """The boxes as corners in pixels, shape (n, 4)."""

@@ -27,15 +27,19 @@ def hold_out(
         ``(training, validation)``, each in the order given.
     """
     everything = list(records)
-    units: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     sizes: dict[str, int] = defaultdict(int)
-    blocks: dict[str, int] = defaultdict(int)
+    blocks: dict[tuple[str, str], int] = defaultdict(int)
     for record in everything:
         sizes[record.source] += 1
-        blocks[record.block] += 1
+        blocks[record.source, record.block] += 1
+    unit = _Units()
+    for record in everything:
+        group = (record.source, "group", record.group)
+        if blocks[record.source, record.block] <= default * sizes[record.source]:
+            unit.join(group, (record.source, "block", record.block))
+    units: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for index, record in enumerate(everything):
-        large = blocks[record.block] > default * sizes[record.source]
-        units[record.source][record.group if large else record.block].append(index)
+        units[record.source][unit.of((record.source, "group", record.group))[2]].append(index)
     held: set[int] = set()
     for source, members in units.items():
         wanted = shares.get(source, default) * sizes[source]
@@ -48,6 +52,22 @@ def hold_out(
     training = [record for index, record in enumerate(everything) if index not in held]
     validation = [record for index, record in enumerate(everything) if index in held]
     return training, validation
+
+
+class _Units:
+    """Names that belong together, by union and find; a unit is named by its least name."""
+
+    def __init__(self) -> None:
+        self._parent: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def of(self, name: tuple[str, ...]) -> tuple[str, ...]:
+        while (parent := self._parent.get(name, name)) != name:
+            name = parent
+        return name
+
+    def join(self, one: tuple[str, ...], other: tuple[str, ...]) -> None:
+        first, second = sorted((self.of(one), self.of(other)))
+        self._parent[second] = first
 
 
 def _draw(seed: int, source: str, name: str) -> str:

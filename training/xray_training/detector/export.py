@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
-import json
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from xray_agent_tools.taxonomy import taxonomy
 from xray_training.datasets.record import ScanRecord
 from xray_training.detector.card import write_card
 from xray_training.detector.operating_points import Looked, fit_calibration, look_at, operating_points
+from xray_training.simulator.write import SOURCE
 
 _PARITY_SCANS = 24
 _PARITY_BOX_PX = 1.0
@@ -94,15 +95,30 @@ class ExportPlan:
 def export(plan: ExportPlan) -> ModelPackage:
     """Write a model package and prove that it gives the boxes of the checkpoint.
 
+    The package is built beside its place and moved there only when everything holds.
+
     Raises:
-        ExportError: parity fails, or the canary does not alarm.
+        ExportError: parity fails, there is nothing to fit operating points on, or the canary does not alarm.
     """
-    plan.out.mkdir(parents=True, exist_ok=True)
+    if plan.size % 32:
+        raise ExportError(f"the input size {plan.size} is no multiple of 32")
+    plan.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=plan.out.parent, prefix=".export-") as folder:
+        draft = replace(plan, out=Path(folder))
+        _build(draft)
+        plan.out.mkdir(exist_ok=True)
+        for part in draft.out.iterdir():
+            shutil.move(part, plan.out / part.name)
+    return load_package(plan.out)
+
+
+def _build(plan: ExportPlan) -> None:
     strip_checkpoint(plan.checkpoint, plan.out / CHECKPOINT_FILE)
     labels = export_network(plan.out / CHECKPOINT_FILE, plan.out / NETWORK_FILE, plan.size)
+    if plan.canary_label not in labels:
+        raise ExportError(f"the network does not know {plan.canary_label!r}, the canary's label; it knows {labels}")
     canary = plan.out / f"canary{plan.canary.suffix}"
-    if plan.canary.resolve() != canary.resolve():
-        shutil.copyfile(plan.canary, canary)
+    shutil.copyfile(plan.canary, canary)
     provisional = [
         OperatingPoint(
             label=label,
@@ -120,13 +136,12 @@ def export(plan: ExportPlan) -> ModelPackage:
     check_parity(OnnxDetector(raw), UltralyticsDetector(raw), plan.validation)
     looked = look_at(OnnxDetector(raw), plan.validation)
     calibration = _fit(looked)
-    real = [entry for entry in looked if entry.record.source != "simulated"]
+    real = [entry for entry in looked if entry.record.source != SOURCE]
     points = operating_points(real, calibration, labels, false_alarm_rate=plan.false_alarm_rate)
     _write_manifest(plan, points, calibration, canary)
     package = load_package(plan.out)
     _check_canary(package)
     write_card(package)
-    return package
 
 
 def strip_checkpoint(checkpoint: Path, out: Path) -> None:
@@ -161,14 +176,8 @@ def export_network(checkpoint: Path, out: Path, size: int) -> list[str]:
     for node in (*network.graph.node, *network.graph.value_info):
         node.doc_string = ""
     onnx.save(network, str(out))
-    names = json.loads(json.dumps(_literal(properties["names"])))
-    return [names[key] for key in sorted(names, key=int)]
-
-
-def _literal(text: str) -> Any:
-    import ast
-
-    return ast.literal_eval(text)
+    names: dict[int, str] = ast.literal_eval(properties["names"])
+    return [names[key] for key in sorted(names)]
 
 
 def check_parity(exported: Detector, trained: Detector, records: Sequence[ScanRecord]) -> None:

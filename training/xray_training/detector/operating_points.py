@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,10 @@ from xray_training.datasets.record import ScanRecord
 _MATCH_IOU = 0.5
 _FLOOR = 0.01
 _BINS = 15
-_ITERATIONS = 50
+_ITERATIONS = 60
+_RIDGE = 1e-2
+_SMALLEST_SLOPE = 0.05
+_LOWEST_SCORE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +71,53 @@ def fit_calibration(scores: NDArray[np.float64], hits: NDArray[np.bool_]) -> Cal
     if hits.all() or not hits.any():
         raise ValueError("calibration needs both right and wrong detections")
     clipped = scores.clip(1e-6, 1 - 1e-6)
-    design = np.column_stack([np.log(clipped / (1 - clipped)), np.ones(len(scores))])
-    weights = np.array([1.0, 0.0])
-    for _ in range(_ITERATIONS):
-        chance = 1 / (1 + np.exp(-design @ weights))
-        gradient = design.T @ (hits - chance)
-        curvature = (design * (chance * (1 - chance))[:, None]).T @ design + 1e-6 * np.eye(2)
-        weights = weights + np.linalg.solve(curvature, gradient)
-    slope = max(float(weights[0]), 0.05)
-    fitted = Calibration(slope=slope, intercept=float(weights[1]), error=0.0)
+    logits = np.log(clipped / (1 - clipped))
+    # Platt's targets keep the fit finite where few detections are perfectly separable.
+    right, wrong = int(hits.sum()), int((~hits).sum())
+    targets = np.where(hits, (right + 1) / (right + 2), 1 / (wrong + 2))
+    slope, intercept = _fit_logistic(logits, targets)
+    if slope < _SMALLEST_SLOPE:
+        slope, intercept = _SMALLEST_SLOPE, _fit_intercept(_SMALLEST_SLOPE * logits, targets)
+    fitted = Calibration(slope=slope, intercept=intercept, error=0.0)
     confidences = np.array([fitted.confidence(float(score)) for score in scores])
     return fitted.model_copy(update={"error": calibration_error(confidences, hits)})
+
+
+def _fit_logistic(logits: NDArray[np.float64], targets: NDArray[np.float64]) -> tuple[float, float]:
+    """Slope and intercept by Newton's method with a ridge, each step halved until the loss falls."""
+    design = np.column_stack([logits, np.ones(len(logits))])
+    weights = np.array([1.0, 0.0])
+    for _ in range(_ITERATIONS):
+        chance = _sigmoid(design @ weights)
+        gradient = design.T @ (targets - chance) - _RIDGE * (weights - np.array([1.0, 0.0]))
+        curvature = (design * (chance * (1 - chance))[:, None]).T @ design + _RIDGE * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        while (
+            _loss(design @ (weights + step), targets) > _loss(design @ weights, targets) and np.abs(step).max() > 1e-9
+        ):
+            step /= 2
+        weights = weights + step
+    return float(weights[0]), float(weights[1])
+
+
+def _fit_intercept(offsets: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    """The intercept at which the mean chance is the mean target, by bisection."""
+    low, high = -30.0, 30.0
+    for _ in range(_ITERATIONS):
+        middle = (low + high) / 2
+        if _sigmoid(offsets + middle).mean() < targets.mean():
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-values.clip(-30, 30))))
+
+
+def _loss(values: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    return float((np.logaddexp(0, values) - targets * values).sum())
 
 
 def calibration_error(confidences: NDArray[np.float64], hits: NDArray[np.bool_]) -> float:
@@ -110,7 +150,8 @@ def operating_points(
         peaks = np.array([_peak(entry, label) for entry in without])
         allowed = int(false_alarm_rate * len(peaks))
         limit = float(np.sort(peaks)[::-1][allowed]) if len(peaks) > allowed else 0.0
-        score = min(max(limit + 1e-4, 0.05), 0.95)
+        # Rounded up, so that the published threshold still lies above the last scan that must not alarm.
+        threshold = min(1.0, math.ceil(calibration.confidence(max(limit + 1e-4, _LOWEST_SCORE)) * 1e4) / 1e4)
         hits = [
             box.confidence
             for entry in annotated
@@ -121,15 +162,23 @@ def operating_points(
         points.append(
             OperatingPoint(
                 label=label,
-                threshold=round(calibration.confidence(score), 4),
-                recall=round(sum(hit >= score for hit in hits) / positives, 3) if positives else 0.0,
-                false_alarm_rate=round(float((peaks >= score).mean()), 4) if len(peaks) else 0.0,
+                threshold=threshold,
+                recall=round(sum(_reaches(hit, threshold, calibration) for hit in hits) / positives, 3)
+                if positives
+                else 0.0,
+                false_alarm_rate=round(float(np.mean([_reaches(p, threshold, calibration) for p in peaks])), 4)
+                if len(peaks)
+                else 0.0,
                 positives=positives,
                 negatives=len(without),
                 evidence="real_scans" if positives else "simulated_scans",
             )
         )
     return points
+
+
+def _reaches(score: float, threshold: float, calibration: Calibration) -> bool:
+    return calibration.confidence(float(score)) >= threshold
 
 
 def _peak(entry: Looked, label: str) -> float:

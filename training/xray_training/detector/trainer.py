@@ -15,9 +15,11 @@ from torch import Tensor
 from ultralytics.data.build import InfiniteDataLoader
 from ultralytics.engine import trainer as engine
 from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from xray_training.datasets import partial_yolo
+from xray_training.datasets.partial_yolo import DatasetError
 from xray_training.datasets.split import hold_out
 from xray_training.detector.config import TrainingConfig
 from xray_training.detector.dataset import TrainingScans, ValidationScans, collate
@@ -74,6 +76,10 @@ class ScanTrainer(DetectionTrainer):  # type: ignore[misc]
             default=self.config.validation_share,
             seed=self.config.seed,
         )
+        if not training or not validation:
+            raise DatasetError(
+                f"{len(training)} scans to train on and {len(validation)} held out: both parts need some"
+            )
         names = dict(enumerate(self.config.names))
         return {"train": training, "val": validation, "names": names, "nc": len(names), "channels": 3}
 
@@ -140,6 +146,16 @@ class ScanTrainer(DetectionTrainer):  # type: ignore[misc]
         """Nothing to plot: labels live in the records."""
 
 
+class RunFinished(RuntimeError):
+    """A run that is to go on has reached its end."""
+
+
+def _is_finished(checkpoint: Path) -> bool:
+    """Whether a checkpoint's optimiser state has been stripped, which training does at its end."""
+    _, state = load_checkpoint(str(checkpoint))
+    return state.get("optimizer") is None
+
+
 def train(config: TrainingConfig, out: Path, *, resume: bool = False) -> Path:
     """Train a detector; returns the checkpoint with the averaged weights of the last epoch.
 
@@ -147,8 +163,14 @@ def train(config: TrainingConfig, out: Path, *, resume: bool = False) -> Path:
         config: the settings; written to ``out/config.yaml``.
         out: folder of the run.
         resume: go on from ``out/weights/last.pt``.
+
+    Raises:
+        RunFinished: there is nothing to go on with.
+        DatasetError: the scans cannot be read, or one part of them is empty.
     """
     last = out / "weights" / "last.pt"
+    if resume and _is_finished(last):
+        raise RunFinished(f"the run in {out} is finished: there is nothing to go on with")
     overrides: dict[str, Any] = {
         "model": str(last) if resume else config.architecture,
         "resume": str(last) if resume else False,

@@ -1,0 +1,150 @@
+"""The detector's way from scans to a checkpoint and a model package, through ``xray-train``."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from xray_training.cli import main
+from xray_training.detector.trainer import ScanTrainer
+
+from tests.training.folders import Drawn, write_folder
+
+SETTINGS = {
+    "epochs": 2,
+    "size": 64,
+    "epoch_scans": 16,
+    "batch": 4,
+    "workers": 0,
+    "threads": 1,
+    "precision": "fp32",
+    "validation_share": 0.25,
+}
+
+
+class Killed(Exception):
+    """Stands for whatever ends a run early."""
+
+
+def xray_train(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def train(data: Path, out: Path, *flags: str, **settings: object) -> Result:
+    pairs = [part for key, value in {**SETTINGS, **settings}.items() for part in ("--set", f"{key}={value}")]
+    return xray_train("detector", "--data", data, "--out", out, *flags, *pairs)
+
+
+def epochs_of(run: Path) -> list[int]:
+    with (run / "results.csv").open(encoding="utf-8", newline="") as file:
+        return [int(row["epoch"]) for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def interrupted(simulated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs that ended after the first."""
+    out = tmp_path_factory.mktemp("interrupted") / "run"
+    save = ScanTrainer.save_model
+
+    def save_and_die(trainer: ScanTrainer) -> None:
+        save(trainer)
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScanTrainer, "save_model", save_and_die)
+        result = train(simulated, out)
+    assert isinstance(result.exception, Killed)
+    return out
+
+
+@pytest.fixture(scope="module")
+def finished(interrupted: Path, simulated: Path) -> Path:
+    """The same run, gone on with to its end."""
+    assert epochs_of(interrupted) == [1]
+    result = train(simulated, interrupted, "--resume")
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1] == str(interrupted / "weights/last.pt")
+    return interrupted
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on_where_it_stopped(finished: Path) -> None:
+    assert epochs_of(finished) == [1, 2]
+    assert (finished / "weights/last.pt").is_file()
+
+
+@pytest.mark.slow
+def test_a_run_saves_the_settings_that_it_was_made_with(finished: Path, simulated: Path) -> None:
+    saved = yaml.safe_load((finished / "config.yaml").read_text(encoding="utf-8"))
+    assert saved["data"] == [str(simulated)]
+    assert {key: saved[key] for key in SETTINGS} == SETTINGS
+    assert saved["names"][:2] == ["gun", "knife"]
+    assert saved["augmentation"]["mosaic"] == 0.3
+
+
+@pytest.mark.slow
+def test_validation_reports_every_part_of_the_loss(finished: Path) -> None:
+    with (finished / "results.csv").open(encoding="utf-8", newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    for name in ("val/box_loss", "val/cls_loss", "val/dfl_loss"):
+        assert 0 < float(last[name]) < 100
+
+
+@pytest.mark.slow
+def test_resuming_a_finished_run_says_that_it_is_finished(finished: Path, simulated: Path) -> None:
+    result = train(simulated, finished, "--resume")
+    assert isinstance(result.exception, SystemExit)
+    assert "finished" in result.output
+
+
+def test_resuming_without_a_checkpoint_says_so(simulated: Path, tmp_path: Path) -> None:
+    result = train(simulated, tmp_path / "run", "--resume")
+    assert result.exit_code == 1
+    assert "holds no checkpoint" in result.output
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"size": 100}, "size"),
+        ({"batch": 1}, "batch"),
+        ({"colour": "red"}, "colour"),
+        ({"precision": "int8"}, "precision"),
+    ],
+)
+def test_a_wrong_setting_is_named(simulated: Path, tmp_path: Path, settings: dict[str, object], named: str) -> None:
+    result = train(simulated, tmp_path / "run", **settings)
+    assert result.exit_code == 1
+    assert named in result.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_setting_without_a_value_is_bad_usage(simulated: Path, tmp_path: Path) -> None:
+    result = xray_train("detector", "--data", simulated, "--out", tmp_path / "run", "--set", "epochs")
+    assert result.exit_code == 2
+    assert "KEY=VALUE" in result.output
+
+
+def test_training_without_data_says_that_data_is_missing(tmp_path: Path) -> None:
+    result = xray_train("detector", "--out", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "data" in result.output
+
+
+def test_training_on_a_broken_dataset_names_the_missing_file(tmp_path: Path) -> None:
+    data = write_folder(tmp_path / "data", {"north": ["gun"]}, [Drawn("north")])
+    (data / "classes.txt").unlink()
+    result = train(data, tmp_path / "run")
+    assert result.exit_code == 1
+    assert "classes.txt is missing" in result.output
+
+
+def test_training_without_a_scan_to_train_on_says_so(tmp_path: Path) -> None:
+    data = write_folder(tmp_path / "data", {"north": ["gun"]}, [Drawn("north", split="test")])
+    result = train(data, tmp_path / "run")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)

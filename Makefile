@@ -55,7 +55,7 @@ bench: $(VENV)/.full ## Measure start-up and speed against Ultralytics' own pred
 
 results: $(VENV)/.full ## Score the default model on the test scans; writes evals/RESULTS.md.
 	@test -n "$(XRAY_DATA)" || { echo "Set XRAY_DATA to the folder of real scans."; exit 2; }
-	@$(BIN)/xray-eval detector --data "$(XRAY_DATA)" --out evals
+	@$(BIN)/xray-eval detector --data "$(XRAY_DATA)" --out evals --record
 
 clean: ## Remove what the targets made, but for the virtual environment.
 	@rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,13 +12,14 @@ from rich.table import Table
 from xray_training.datasets import partial_yolo
 from xray_training.datasets.partial_yolo import DatasetError
 
+from xray_agent_tools.detector.card import record_scores
 from xray_agent_tools.detector.onnx import OnnxDetector
 from xray_agent_tools.detector.package import load_package
 from xray_agent_tools.detector.protocol import Detector
 from xray_agent_tools.detector.torch import UltralyticsDetector
 from xray_agent_tools.errors import XrayToolsError, outcome_of
 from xray_evals.detector import ScannedRecord, scan_all, score_images, score_source
-from xray_evals.results import as_data, as_page
+from xray_evals.results import as_data, as_page, as_scores
 
 BENIGN = "benign"
 SQUEEZED = {"opixray": 1.284}
@@ -42,9 +43,14 @@ def main() -> None:
 @click.option("--model", default="default", show_default=True, help="Embedded model package, or a folder.")
 @click.option("--backend", type=click.Choice(["onnx", "ultralytics"]), default="onnx", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for RESULTS.md and results.json.")
+@click.option("--record", is_flag=True, help="Write the scores into the model package's manifest and card.")
 @click.option("--limit", type=click.IntRange(1), help="Score only the first scans of each source.")
-def detector(data: Path, split: str, model: str, backend: str, out: Path | None, limit: int | None) -> None:
+def detector(
+    data: Path, split: str, model: str, backend: str, out: Path | None, record: bool, limit: int | None
+) -> None:
     """Score a detector per source with pycocotools, and per image against benign scans."""
+    if record and limit:
+        raise click.UsageError("--record needs the scores of all scans: leave --limit out")
     try:
         package = load_package(model)
         chosen: Detector = OnnxDetector(package) if backend == "onnx" else UltralyticsDetector(package)
@@ -76,6 +82,9 @@ def detector(data: Path, split: str, model: str, backend: str, out: Path | None,
     command += f" --limit {limit}" if limit else ""
     result = as_data(package.manifest, chosen.backend, command, sources, images)
     _print(result)
+    if record:
+        record_scores(package, as_scores(sources, images))
+        click.echo(f"recorded the scores in {package.folder}")
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "RESULTS.md").write_text(as_page(result), encoding="utf-8")

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from xray_agent_tools.detector.package import Manifest
+from xray_agent_tools.detector.package import Manifest, Score
 from xray_evals.detector import FALSE_POSITIVE_RATES, ImageScore, SourceScore
+
+_CARD_RATE = 0.1
 
 
 def as_data(
@@ -30,6 +32,30 @@ def as_data(
         "mean_map50": float(np.mean([s.map50 for s in sources])),
         "images": [asdict(image) for image in images],
     }
+
+
+def as_scores(sources: Sequence[SourceScore], images: Sequence[ImageScore]) -> list[Score]:
+    """The figures that a model card quotes."""
+    scores = []
+    for source in sources:
+        scans = f"{source.source}, {source.scans} scans"
+        boxes = sum(score.support for score in source.classes)
+        scores.append(Score(name="mAP50", value=round(source.map50, 4), scans=scans, support=boxes))
+        scores += [
+            Score(name=f"AP50 {score.label}", value=round(score.ap50, 4), scans=scans, support=score.support)
+            for score in source.classes
+            if score.known
+        ]
+    scores += [
+        Score(
+            name="TPR per image at FPR 10 % on benign scans",
+            value=round(image.at_rate[_CARD_RATE][0], 4),
+            scans=image.source,
+            support=image.positives,
+        )
+        for image in images
+    ]
+    return scores
 
 
 def as_page(data: dict[str, Any]) -> str:

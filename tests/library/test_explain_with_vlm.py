@@ -1,15 +1,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.library.chat_server import chat_server
 from tests.library.pictures import ScriptedDetector, bag, found
 from xray_agent_tools.errors import ExplainerUnavailable
 from xray_agent_tools.explainer.vlm import VlmExplainer
@@ -20,40 +16,6 @@ CLAIM = {"claim": "A pistol with its grip down.", "detection_ids": ["d1"], "cues
 GOOD = {"answer": "There is a pistol (d1).", "answered": True, "findings": [CLAIM]}
 
 
-@contextmanager
-def endpoint(*replies: str | int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """An OpenAI-compatible server on loopback that gives scripted replies; a number is an HTTP status."""
-    script, requests = list(replies), []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            reply = script.pop(0) if len(script) > 1 else script[0]
-            status = reply if isinstance(reply, int) else 200
-            message = {"role": "assistant", "content": reply if isinstance(reply, str) else None}
-            body: dict[str, Any] = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
-            body["choices"] = [{"index": 0, "finish_reason": "stop", "message": message}]
-            payload = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(payload)))
-            self.end_headers()
-            self.wfile.write(payload)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/v1", requests
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=10)
-
-
 def explain(url: str, question: str | None = "What is it?") -> Explanation:
     explainer = VlmExplainer(base_url=url, model="m", timeout=10)
     detector = ScriptedDetector([found("gun"), found("knife", 0.95, (150, 100, 220, 130))])
@@ -61,7 +23,7 @@ def explain(url: str, question: str | None = "What is it?") -> Explanation:
 
 
 def test_the_models_words_are_kept_where_they_cite_detections() -> None:
-    with endpoint(json.dumps(GOOD)) as (url, requests):
+    with chat_server(json.dumps(GOOD)) as (url, requests):
         answer = explain(url)
     assert answer.answer == "There is a pistol (d1)."
     assert answer.backend == "vlm:m"
@@ -73,7 +35,7 @@ def test_the_models_words_are_kept_where_they_cite_detections() -> None:
 
 
 def test_a_detection_the_model_leaves_out_is_still_reported() -> None:
-    with endpoint(json.dumps(GOOD)) as (url, _):
+    with chat_server(json.dumps(GOOD)) as (url, _):
         answer = explain(url)
     assert [finding.detection_ids for finding in answer.findings] == [["d1"], ["d2"]]
 
@@ -83,7 +45,7 @@ def test_a_detection_the_model_leaves_out_is_still_reported() -> None:
 )
 def test_a_claim_without_evidence_is_a_disagreement(ids: list[str], reason: str) -> None:
     reply = {**GOOD, "findings": [{**CLAIM, "claim": "A bomb.", "detection_ids": ids}]}
-    with endpoint(json.dumps(reply)) as (url, _):
+    with chat_server(json.dumps(reply)) as (url, _):
         answer = explain(url)
     assert [disagreement.claim for disagreement in answer.disagreements] == ["A bomb."]
     assert reason in answer.disagreements[0].reason
@@ -91,14 +53,14 @@ def test_a_claim_without_evidence_is_a_disagreement(ids: list[str], reason: str)
 
 
 def test_an_answer_that_calls_the_bag_safe_is_replaced() -> None:
-    with endpoint(json.dumps({**GOOD, "answer": "The bag is safe."})) as (url, _):
+    with chat_server(json.dumps({**GOOD, "answer": "The bag is safe."})) as (url, _):
         answer = explain(url)
     assert "safe" not in answer.answer
     assert answer.disagreements[0].claim == "The bag is safe."
 
 
 def test_a_reply_outside_the_schema_gets_one_chance_to_be_repaired() -> None:
-    with endpoint("not json", json.dumps(GOOD)) as (url, requests):
+    with chat_server("not json", json.dumps(GOOD)) as (url, requests):
         answer = explain(url)
     assert answer.answered
     assert len(requests) == 2
@@ -107,13 +69,13 @@ def test_a_reply_outside_the_schema_gets_one_chance_to_be_repaired() -> None:
 
 @pytest.mark.parametrize("reply", ["not json", "{}", "", 400, 404])
 def test_an_endpoint_that_fails_or_answers_nonsense_is_unavailable(reply: str | int) -> None:
-    with endpoint(reply) as (url, _), pytest.raises(ExplainerUnavailable) as caught:
+    with chat_server(reply) as (url, _), pytest.raises(ExplainerUnavailable) as caught:
         explain(url)
     assert "grounded explainer" in caught.value.hint
 
 
 def test_nothing_is_sent_for_a_scan_without_a_verdict() -> None:
-    with endpoint(json.dumps(GOOD)) as (url, requests):
+    with chat_server(json.dumps(GOOD)) as (url, requests):
         explainer = VlmExplainer(base_url=url, model="m", timeout=10)
         screener = Screener(model=ScriptedDetector(), explainer=explainer)
         answer = screener.explain_scan(np.full((200, 200), 255, np.uint8))

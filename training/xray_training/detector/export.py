@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from xray_agent_tools.detector.card import write_card
 from xray_agent_tools.detector.onnx import OnnxDetector
 from xray_agent_tools.detector.package import (
     MANIFEST_FILE,
@@ -31,7 +32,6 @@ from xray_agent_tools.detector.torch import CHECKPOINT_FILE, UltralyticsDetector
 from xray_agent_tools.scan import load_scan
 from xray_agent_tools.taxonomy import taxonomy
 from xray_training.datasets.record import ScanRecord
-from xray_training.detector.card import write_card
 from xray_training.detector.operating_points import Looked, fit_calibration, look_at, operating_points
 from xray_training.simulator.write import SOURCE
 

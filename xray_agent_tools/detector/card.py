@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from xray_agent_tools.detector.package import Manifest, ModelPackage
+from collections.abc import Sequence
+
+from xray_agent_tools.detector.package import MANIFEST_FILE, Manifest, ModelPackage, Score
 
 CARD_FILE = "CARD.md"
+
+
+def record_scores(package: ModelPackage, scores: Sequence[Score]) -> None:
+    """Put measured scores into the package's manifest and card, in place of earlier ones."""
+    manifest = package.manifest.model_copy(update={"scores": tuple(scores)})
+    (package.folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (package.folder / CARD_FILE).write_text(card_text(manifest), encoding="utf-8")
 
 
 def write_card(package: ModelPackage) -> None:

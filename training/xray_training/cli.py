@@ -160,6 +160,7 @@ def detector(config_file: Path, folders: tuple[Path, ...], out: Path, resume: bo
     show_default=True,
     help="Share of held-out scans that each class may alarm on falsely.",
 )
+@click.option("--remark", "remarks", multiple=True, help="Something to say in the card; repeatable.")
 def export(
     run_folder: Path,
     out: Path,
@@ -169,6 +170,7 @@ def export(
     canary: Path,
     canary_label: str,
     false_alarms: float,
+    remarks: tuple[str, ...],
 ) -> None:
     """Export a run's last checkpoint as a model package.
 
@@ -201,6 +203,7 @@ def export(
             canary=canary,
             canary_label=canary_label,
             false_alarm_rate=false_alarms,
+            remarks=remarks,
         )
         package = write_package(plan)
     except (DatasetError, ExportError) as error:

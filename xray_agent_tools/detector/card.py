@@ -30,8 +30,9 @@ def card_text(manifest: Manifest) -> str:
         f"{manifest.input_size} pixels of the scan's content. Taxonomy {manifest.taxonomy_version}.",
         "## Trained on",
         _table(["source", "scans", "licence"], [[s.name, str(s.scans), s.licence] for s in manifest.sources]),
+        *manifest.remarks,
         "## Operating points",
-        "Found on held-out training scans, on which nothing was trained. Recall is over annotated boxes at IoU 0.5; the "
+        "Found on training scans that the run held out. Recall is over annotated boxes at IoU 0.5; the "
         "false-alarm rate is over scans whose source annotates the class and that hold none of it.",
         _table(
             ["label", "confidence", "recall", "boxes", "false alarms", "scans", "validated on"],

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xray_agent_tools.detector.look import look
 from xray_agent_tools.detector.package import ModelPackage
-from xray_agent_tools.detector.postprocess import decode
-from xray_agent_tools.detector.preprocess import place
 from xray_agent_tools.detector.protocol import RawDetection
 from xray_agent_tools.errors import Misconfigured, ModelUnavailable
 
@@ -58,22 +57,10 @@ class OnnxDetector:
         Raises:
             ModelUnavailable: the network failed.
         """
-        manifest = self._package.manifest
-        network_input, placement = place(pixels, manifest.input_size)
-        try:
-            output = self._session.run(None, {self._input: network_input[None]})[0][0]
-            return decode(
-                np.asarray(output, dtype=np.float32),
-                manifest,
-                placement,
-                width=pixels.shape[1],
-                height=pixels.shape[0],
-                floor=floor,
-            )
-        except Exception as error:  # onnxruntime raises classes of its own for every provider
-            raise ModelUnavailable(
-                f"the network failed: {type(error).__name__}", hint="run `xray-tools doctor`"
-            ) from error
+        return look(self._run, pixels, self._package.manifest, floor=floor)
+
+    def _run(self, network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self._session.run(None, {self._input: network_input})[0][0], dtype=np.float32)
 
 
 def _open_session(package: ModelPackage, providers: Sequence[str] | None, threads: int) -> Any:

@@ -102,6 +102,9 @@ class Manifest(_Part):
     taxonomy_version: str
     input_size: int = Field(ge=64, multiple_of=32)
     overlap: Share = Field(description="Intersection over union from which two boxes of one class are the same.")
+    look: Literal["content", "bags"] = Field(
+        "content", description="What is placed in the input: all content, or a bag."
+    )
     head: Literal["raw"] = Field(description="Output layout: (1, 4 + classes, anchors), centre boxes and scores.")
     classes: tuple[OperatingPoint, ...] = Field(min_length=1)
     calibration: Calibration
@@ -110,6 +113,7 @@ class Manifest(_Part):
     canary: Canary
     licence: str
     statement: str
+    remarks: tuple[str, ...] = Field((), description="What a reader of the figures has to know about how it was made.")
 
     @model_validator(mode="after")
     def _labels_are_canonical(self) -> Manifest:

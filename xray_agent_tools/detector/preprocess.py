@@ -7,6 +7,7 @@ geometry and run on another loses small items first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ _OCCUPIED_SHARE = 0.01
 _MARGIN_PX = 6
 _SMALLEST_SHARE = 0.08
 _LARGEST_SEARCHED_PX = 1500
+
+Region: TypeAlias = tuple[int, int, int, int]
+"""``left, top, right, bottom`` in pixels, right and bottom exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def flatten_field(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(np.clip(pixels * gain, 0, 255), dtype=np.uint8)
 
 
-def content_box(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+def content_box(pixels: NDArray[np.uint8]) -> Region:
     """Find the part of a scan that holds the bag or bags.
 
     The belt is the most common bright level. Rows and columns in which at least 1 % of the pixels
@@ -96,21 +100,31 @@ def content_box(pixels: NDArray[np.uint8]) -> tuple[int, int, int, int]:
         ``(left, top, right, bottom)`` in pixels, right and bottom exclusive.
     """
     height, width = pixels.shape[:2]
-    whole = (0, 0, width, height)
     step = max(1, max(height, width) // _LARGEST_SEARCHED_PX)
+    occupied = _occupied(pixels, step)
+    found = None if occupied is None else _box_of(occupied, step, width, height)
+    if found is None:
+        return 0, 0, width, height
+    left, top, right, bottom = found
+    if right - left < _SMALLEST_SHARE * width or bottom - top < _SMALLEST_SHARE * height:
+        return 0, 0, width, height
+    return found
+
+
+def _occupied(pixels: NDArray[np.uint8], step: int) -> NDArray[np.bool_] | None:
+    """Where every ``step``-th pixel is clearly darker than the belt; None where there is no belt."""
     grey = luminance(np.ascontiguousarray(pixels[::step, ::step]))
     level = belt_level(grey)
-    if level is None:
-        return whole
-    occupied = grey < min(_WHITE_LEVEL, level - _BELOW_BACKGROUND)
+    return None if level is None else grey < min(_WHITE_LEVEL, level - _BELOW_BACKGROUND)
+
+
+def _box_of(occupied: NDArray[np.bool_], step: int, width: int, height: int) -> Region | None:
     rows = np.flatnonzero(occupied.mean(axis=1) >= _OCCUPIED_SHARE)
     columns = np.flatnonzero(occupied.mean(axis=0) >= _OCCUPIED_SHARE)
     if rows.size == 0 or columns.size == 0:
-        return whole
+        return None
     left, right = _span(columns, step, width)
     top, bottom = _span(rows, step, height)
-    if right - left < _SMALLEST_SHARE * width or bottom - top < _SMALLEST_SHARE * height:
-        return whole
     return left, top, right, bottom
 
 
@@ -123,7 +137,7 @@ def place(
     pixels: NDArray[np.uint8],
     size: int,
     *,
-    region: tuple[int, int, int, int] | None = None,
+    region: Region | None = None,
 ) -> tuple[NDArray[np.float32], Placement]:
     """Crop a region, scale it to fit the network's square input and centre it on white.
 

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xray_agent_tools.detector.look import look
 from xray_agent_tools.detector.package import ModelPackage
-from xray_agent_tools.detector.postprocess import decode
-from xray_agent_tools.detector.preprocess import place
 from xray_agent_tools.detector.protocol import RawDetection
 from xray_agent_tools.errors import Misconfigured, ModelUnavailable
 
@@ -60,17 +59,12 @@ class UltralyticsDetector:
         Raises:
             ModelUnavailable: the network failed.
         """
-        manifest = self._package.manifest
-        network_input, placement = place(pixels, manifest.input_size)
-        try:
-            with self._lock, self._torch.inference_mode():
-                tensor = self._torch.from_numpy(network_input[None]).to(self._device)
-                output = self._network(tensor)[0][0].float().cpu().numpy()
-            return decode(output, manifest, placement, width=pixels.shape[1], height=pixels.shape[0], floor=floor)
-        except Exception as error:
-            raise ModelUnavailable(
-                f"the network failed: {type(error).__name__}", hint="run `xray-tools doctor`"
-            ) from error
+        return look(self._run, pixels, self._package.manifest, floor=floor)
+
+    def _run(self, network_input: NDArray[np.float32]) -> NDArray[np.float32]:
+        with self._lock, self._torch.inference_mode():
+            tensor = self._torch.from_numpy(network_input).to(self._device)
+            return np.asarray(self._network(tensor)[0][0].float().cpu().numpy())
 
 
 def _load(checkpoint: Path, device: str) -> tuple[Any, Any]:

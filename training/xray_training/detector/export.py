@@ -77,6 +77,7 @@ class ExportPlan:
         canary_label: that threat's label.
         false_alarm_rate: rate that each class may cost on held-out scans.
         overlap: intersection over union from which two boxes are the same.
+        remarks: what a reader of the figures has to know, for the manifest and the card.
     """
 
     checkpoint: Path
@@ -90,6 +91,7 @@ class ExportPlan:
     canary_label: str
     false_alarm_rate: float = 0.01
     overlap: float = 0.6
+    remarks: tuple[str, ...] = ()
 
 
 def export(plan: ExportPlan) -> ModelPackage:
@@ -238,6 +240,7 @@ def _write_manifest(plan: ExportPlan, points: Sequence[OperatingPoint], calibrat
         canary=Canary(file=canary.name, sha256=_sha256(canary), label=plan.canary_label),
         licence="weights: academic research and evaluation only; trained with Ultralytics (AGPL-3.0)",
         statement=STATEMENT,
+        remarks=plan.remarks,
     )
     (plan.out / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
 

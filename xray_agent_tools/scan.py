@@ -208,9 +208,11 @@ def _read_file(name: str, roots: Sequence[Path] | None, limits: ScanLimits) -> b
             )
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         with os.fdopen(os.open(path, flags), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            state = os.fstat(file.fileno())
+            if not stat.S_ISREG(state.st_mode):
                 raise InvalidScan(f"{name[:200]!r} is not a file", hint="give the path of a picture")
-            content = file.read(limits.max_bytes + 1)
+            # A buffer of the limit's size would cost more time than the rest of reading a scan.
+            content = file.read(min(state.st_size, limits.max_bytes) + 1)
     except (OSError, ValueError, RuntimeError) as error:
         raise InvalidScan(f"{name[:200]!r} cannot be read", hint="check the path and its permissions") from error
     return content

@@ -7,10 +7,14 @@ they cannot penetrate black. The hue bands are those measured on scans of severa
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from xray_agent_tools.report import Box, Material
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 OPAQUE_VALUE = 46
 """Brightest channel value (0..255) of a pixel that is too dark to tell: 18 % of full brightness."""
@@ -20,10 +24,15 @@ _COLOURLESS = 0.06
 _BAND_CENTRES = np.array([36.0, 112.0, 215.0])
 
 
+def brightest(pixels: NDArray[_Number]) -> NDArray[_Number]:
+    """The largest of the three channels, shape (..., 3) to (...); many times as fast as ``max(axis=-1)``."""
+    return np.asarray(np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2]))
+
+
 def hue_and_saturation(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Hue in degrees 0..360 and saturation 0..1 of RGB pixels, shape (..., 3)."""
     values = pixels.astype(np.float32)
-    highest, lowest = values.max(axis=-1), values.min(axis=-1)
+    highest, lowest = brightest(values), -brightest(-values)
     chroma = np.maximum(highest - lowest, 1e-6)
     red, green, blue = values[..., 0], values[..., 1], values[..., 2]
     sector = np.where(
@@ -46,12 +55,10 @@ def material_in(pixels: NDArray[np.uint8], box: Box) -> Material | None:
         The shares, or None if nothing in the box attenuates or shows a colour.
     """
     patch = pixels[int(box.y_min) : int(np.ceil(box.y_max)), int(box.x_min) : int(np.ceil(box.x_max))].reshape(-1, 3)
-    brightest = patch.max(axis=1, initial=0)
     attenuating = patch[patch.min(axis=1, initial=255) < _BELT_VALUE] if len(patch) else patch
     if not len(attenuating):
         return None
-    brightest = attenuating.max(axis=1)
-    opaque = brightest <= OPAQUE_VALUE
+    opaque = brightest(attenuating) <= OPAQUE_VALUE
     hue, saturation = hue_and_saturation(attenuating)
     coloured = ~opaque & (saturation >= _COLOURLESS)
     distance = np.abs(hue[coloured, None] - _BAND_CENTRES)

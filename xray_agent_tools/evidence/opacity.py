@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_agent_tools.evidence.material import OPAQUE_VALUE
+from xray_agent_tools.evidence.material import OPAQUE_VALUE, brightest
 from xray_agent_tools.report import Box, OpaqueRegion
 
 _CELLS = 64
@@ -16,7 +16,7 @@ _DARK_SHARE_OF_CELL = 0.7
 def opaque_share(pixels: NDArray[np.uint8], content: tuple[int, int, int, int]) -> float:
     """Share (0..1) of the content's pixels that are too dark to tell."""
     left, top, right, bottom = content
-    return float((pixels[top:bottom, left:right].max(axis=2) <= OPAQUE_VALUE).mean())
+    return float((brightest(pixels[top:bottom, left:right]) <= OPAQUE_VALUE).mean())
 
 
 def opaque_regions(pixels: NDArray[np.uint8], content: tuple[int, int, int, int], view: int) -> list[OpaqueRegion]:
@@ -28,7 +28,7 @@ def opaque_regions(pixels: NDArray[np.uint8], content: tuple[int, int, int, int]
         view: index to report.
     """
     left, top, right, bottom = content
-    dark = pixels[top:bottom, left:right].max(axis=2) <= OPAQUE_VALUE
+    dark = brightest(pixels[top:bottom, left:right]) <= OPAQUE_VALUE
     rows = np.linspace(0, dark.shape[0], min(_CELLS, dark.shape[0]) + 1).astype(int)
     columns = np.linspace(0, dark.shape[1], min(_CELLS, dark.shape[1]) + 1).astype(int)
     sums = np.add.reduceat(np.add.reduceat(dark.astype(np.float32), rows[:-1], axis=0), columns[:-1], axis=1)

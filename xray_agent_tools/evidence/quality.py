@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_agent_tools.detector.preprocess import content_box, flatten_field, luminance
-from xray_agent_tools.evidence.material import OPAQUE_VALUE, hue_and_saturation
+from xray_agent_tools.evidence.material import OPAQUE_VALUE, brightest, hue_and_saturation
 from xray_agent_tools.evidence.opacity import opaque_share
 from xray_agent_tools.report import IssueCode, QualityIssue
 
@@ -102,7 +102,7 @@ def _unlike_an_xray(pixels: NDArray[np.uint8], grey: NDArray[np.uint8]) -> str |
     if np.count_nonzero(np.bincount(grey[grey < _BELT_FROM], minlength=256)) < _FEWEST_LEVELS:
         return "the picture has the few flat tones of a drawing"
     hue, saturation = hue_and_saturation(pixels)
-    coloured = (saturation > _COLOURED_FROM) & (pixels.max(axis=2) > OPAQUE_VALUE)
+    coloured = (saturation > _COLOURED_FROM) & (brightest(pixels) > OPAQUE_VALUE)
     if not coloured.any():
         return None
     foreign = float(((hue > _FOREIGN_HUES[0]) | (hue < _FOREIGN_HUES[1]))[coloured].mean())

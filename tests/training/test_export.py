@@ -18,8 +18,9 @@ from xray_training.datasets import partial_yolo
 from xray_training.datasets.record import ScanRecord
 from xray_training.detector.export import ExportError, check_parity, export_network, strip_checkpoint
 
+from tests.training.fixed import Fixed
 from tests.training.folders import Drawn, write_folder
-from xray_agent_tools.detector.package import ModelPackage, load_package
+from xray_agent_tools.detector.package import load_package
 from xray_agent_tools.detector.protocol import RawDetection
 from xray_agent_tools.errors import ModelUnavailable
 
@@ -31,22 +32,6 @@ def legacy_exporter(test: Callable[..., None]) -> Callable[..., None]:
     for warning in ("DeprecationWarning", "torch.jit.TracerWarning"):
         test = pytest.mark.filterwarnings(f"ignore::{warning}")(test)
     return test
-
-
-class Fixed:
-    """A detector that finds the same on every scan."""
-
-    backend = "fixed"
-
-    def __init__(self, *found: RawDetection) -> None:
-        self._found = list(found)
-
-    @property
-    def package(self) -> ModelPackage:
-        raise NotImplementedError
-
-    def detect(self, pixels: NDArray[np.uint8], *, floor: float) -> list[RawDetection]:
-        return [box for box in self._found if box.confidence >= floor]
 
 
 # --- parity

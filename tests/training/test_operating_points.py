@@ -19,8 +19,9 @@ from xray_training.detector.operating_points import (
     operating_points,
 )
 
+from tests.training.fixed import Fixed
 from tests.training.folders import Drawn, write_folder
-from xray_agent_tools.detector.package import Calibration, ModelPackage
+from xray_agent_tools.detector.package import Calibration
 from xray_agent_tools.detector.protocol import RawDetection
 
 IDENTITY = Calibration(slope=1.0, intercept=0.0, error=0.0)
@@ -145,22 +146,6 @@ def test_nothing_matches_on_a_scan_without_boxes() -> None:
     record = scan()
     assert match([RawDetection("gun", 0.9, PIXELS)], record, record.corners(100, 100)) == [False]
     assert match([], record, record.corners(100, 100)) == []
-
-
-class Fixed:
-    """A detector that finds the same on every scan."""
-
-    backend = "fixed"
-
-    def __init__(self, *found: RawDetection) -> None:
-        self._found = list(found)
-
-    @property
-    def package(self) -> ModelPackage:
-        raise NotImplementedError
-
-    def detect(self, pixels: NDArray[np.uint8], *, floor: float) -> list[RawDetection]:
-        return [box for box in self._found if box.confidence >= floor]
 
 
 def test_looking_at_scans_keeps_only_what_their_source_annotates(tmp_path: Path) -> None:

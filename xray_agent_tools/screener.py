@@ -147,11 +147,10 @@ class Screener:
         floor = _check_confidence(min_confidence)
         bag = self.load(scan)
         detector = self.detector
-        issues = self._issues(bag, wanted, detector)
-        looked = not any(issue.code in FATAL or issue.code == "canary_failed" for issue in issues)
-        detections = _look(bag, detector, wanted, floor) if looked else []
-        verdict = _verdict(detections, usable=not issues, looked=looked)
-        unseen = taxonomy().outside(detector.package.manifest.labels if looked else ())
+        issues, visible = self._examine(bag, wanted, detector)
+        detections = _look(bag, visible, detector, wanted, floor)
+        verdict = _verdict(detections, usable=not issues)
+        unseen = taxonomy().outside(detector.package.manifest.labels if visible else ())
         not_assessed = unseen if wanted is None else [x for x in taxonomy().labels if x in unseen or x not in wanted]
         return ThreatReport(
             scan_id=bag.scan_id,
@@ -159,7 +158,7 @@ class Screener:
             summary=summarise(verdict, detections, issues, len(not_assessed), detail),
             detections=detections,
             quality=Quality(usable=not issues, issues=issues),
-            opaque_regions=_opaque(bag) if looked else [],
+            opaque_regions=_opaque(bag, visible),
             not_assessed=not_assessed,
             model=_identity(detector, detections, detail),
             image=_image(bag),
@@ -235,16 +234,27 @@ class Screener:
         report = scan if isinstance(scan, ThreatReport) else self.detect_threats(scan, detail=detail)
         return assess(declared, rules, report)
 
-    def _issues(self, bag: Scan, wanted: frozenset[str] | None, detector: Detector) -> list[QualityIssue]:
+    def _examine(
+        self, bag: Scan, wanted: frozenset[str] | None, detector: Detector
+    ) -> tuple[list[QualityIssue], list[int]]:
+        """What is wrong with a bag's views, and the indices of those that are worth looking at."""
         size = detector.package.manifest.input_size
-        issues = [issue for view in bag.views for issue in view_issues(view.pixels, size)]
+        issues: list[QualityIssue] = []
+        visible = []
+        for index, view in enumerate(bag.views):
+            found = view_issues(view.pixels, size)
+            where = f"view {index + 1}: " if len(bag.views) > 1 else ""
+            issues += [issue.model_copy(update={"text": where + issue.text}) for issue in found]
+            if not any(issue.code in FATAL for issue in found):
+                visible.append(index)
         if not self.canary_alarms():
             text = "the detector no longer finds the known threat of its canary scan"
             issues.append(QualityIssue(code="canary_failed", text=text))
+            visible = []
         if wanted is not None and (unseen := sorted(wanted - set(detector.package.manifest.labels))):
             text = f"this model cannot look for {', '.join(unseen)}"
             issues.append(QualityIssue(code="labels_not_assessed", text=text))
-        return list(dict.fromkeys(issues))
+        return issues, visible
 
 
 def _canary_alarms(detector: Detector) -> bool:
@@ -258,12 +268,14 @@ def _canary_alarms(detector: Detector) -> bool:
     return any(box.label == known for box in found)
 
 
-def _look(bag: Scan, detector: Detector, wanted: frozenset[str] | None, floor: float | None) -> list[Detection]:
+def _look(
+    bag: Scan, visible: Sequence[int], detector: Detector, wanted: frozenset[str] | None, floor: float | None
+) -> list[Detection]:
     package = detector.package
     lowest = min(package.thresholds.values())
     found: list[tuple[int, RawDetection]] = []
-    for index, view in enumerate(bag.views):
-        for raw in detector.detect(view.pixels, floor=lowest if floor is None else min(lowest, floor)):
+    for index in visible:
+        for raw in detector.detect(bag.views[index].pixels, floor=lowest if floor is None else min(lowest, floor)):
             reached = raw.confidence >= package.thresholds[raw.label]
             listed = reached or (floor is not None and raw.confidence >= floor)
             if listed and (wanted is None or raw.label in wanted):
@@ -296,17 +308,17 @@ def _look(bag: Scan, detector: Detector, wanted: frozenset[str] | None, floor: f
     return detections
 
 
-def _verdict(detections: Sequence[Detection], *, usable: bool, looked: bool) -> Verdict:
+def _verdict(detections: Sequence[Detection], *, usable: bool) -> Verdict:
     if any(detection.alarms for detection in detections):
         return "ALARM"
-    return "NO_ALARM" if usable and looked else "UNKNOWN"
+    return "NO_ALARM" if usable else "UNKNOWN"
 
 
-def _opaque(bag: Scan) -> list[OpaqueRegion]:
+def _opaque(bag: Scan, visible: Sequence[int]) -> list[OpaqueRegion]:
     return [
         region
-        for index, view in enumerate(bag.views)
-        for region in opaque_regions(view.pixels, content_box(view.pixels), index)
+        for index in visible
+        for region in opaque_regions(bag.views[index].pixels, content_box(bag.views[index].pixels), index)
     ]
 
 

@@ -159,6 +159,14 @@ def test_views_are_looked_at_one_by_one_and_reported_together() -> None:
 def test_one_bad_view_makes_the_bag_unusable() -> None:
     report = screener_that_finds().detect_threats([bag(), np.full((200, 200), 255, np.uint8)])
     assert report.verdict == "UNKNOWN"
+    assert report.quality.issues[0].text.startswith("view 2: ")
+
+
+def test_a_threat_on_the_good_view_alarms_although_another_view_is_bad() -> None:
+    report = screener_that_finds(found("gun")).detect_threats([np.full((200, 200), 255, np.uint8), bag()])
+    assert report.verdict == "ALARM"
+    assert not report.quality.usable
+    assert [detection.view for detection in report.detections] == [1]
 
 
 def test_a_batch_goes_on_after_a_bad_scan() -> None:

@@ -90,11 +90,11 @@ def _cues(detection: Detection, detail: Detail) -> list[str]:
     return cues
 
 
-def _finding(detection: Detection, report: ThreatReport, detail: Detail, claim: str | None = None) -> Finding:
+def _finding(detection: Detection, report: ThreatReport, detail: Detail) -> Finding:
     item = taxonomy().item(detection.label)
     strength = "" if detection.above_threshold else "possible, below its operating point: "
     return Finding(
-        claim=claim or f"{strength}{item.words} at the {place_of(detection, _views(report))}",
+        claim=f"{strength}{item.words} at the {place_of(detection, _views(report))}",
         detection_ids=[detection.id],
         cues=_cues(detection, detail),
         look_alikes=list(item.look_alikes),

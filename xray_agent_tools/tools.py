@@ -157,17 +157,13 @@ def assess_declaration(
     return shared_screener().assess_declaration(scan, declared_items=declared_items, policy=policy, detail=detail)
 
 
-def run_tool(name: str, arguments: dict[str, Any], screener: Screener) -> BaseModel:
-    """Call a tool by name with checked arguments.
+def run_tool(tool: ToolSpec, arguments: dict[str, Any], screener: Screener) -> BaseModel:
+    """Call a tool with checked arguments.
 
     Raises:
-        KeyError: there is no such tool.
         pydantic.ValidationError: the arguments are not the tool's.
         XrayToolsError: what the tool raises.
     """
-    spec = next((tool for tool in TOOLS if tool.name == name), None)
-    if spec is None:
-        raise KeyError(name)
-    checked = spec.input_model.model_validate(arguments)
-    answer: BaseModel = getattr(screener, name)(**dict(checked))
+    checked = tool.input_model.model_validate(arguments)
+    answer: BaseModel = getattr(screener, tool.name)(**dict(checked))
     return answer

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 from xray_training.datasets import partial_yolo
-from xray_training.datasets.partial_yolo import DatasetError
+from xray_training.datasets.record import DatasetError
 
 from xray_agent_tools.detector.card import record_scores
 from xray_agent_tools.detector.onnx import OnnxDetector
@@ -18,7 +19,14 @@ from xray_agent_tools.detector.package import load_package
 from xray_agent_tools.detector.protocol import Detector
 from xray_agent_tools.detector.torch import UltralyticsDetector
 from xray_agent_tools.errors import XrayToolsError, outcome_of
-from xray_evals.detector import ScannedRecord, scan_all, score_images, score_source
+from xray_evals.detector import (
+    ImageScore,
+    ScannedRecord,
+    SourceScore,
+    scan_all,
+    score_images,
+    score_source,
+)
 from xray_evals.results import as_data, as_page, as_scores
 
 BENIGN = "benign"
@@ -54,16 +62,13 @@ def detector(
     try:
         package = load_package(model)
         chosen: Detector = OnnxDetector(package) if backend == "onnx" else UltralyticsDetector(package)
+        groups: dict[str, list[ScannedRecord]] = {}
         records = partial_yolo.read(data, split=split, stretch=SQUEEZED)
+        for source in dict.fromkeys(scan.source for scan in records):
+            groups[source] = scan_all(chosen, [scan for scan in records if scan.source == source][:limit])
     except XrayToolsError as error:
         click.echo(f"error: {error.message}. {error.hint}", err=True)
         sys.exit(outcome_of(error).exit_code)
-    except DatasetError as error:
-        raise click.ClickException(str(error)) from error
-    groups: dict[str, list[ScannedRecord]] = {}
-    try:
-        for source in dict.fromkeys(record.source for record in records):
-            groups[source] = scan_all(chosen, [record for record in records if record.source == source][:limit])
     except DatasetError as error:
         raise click.ClickException(str(error)) from error
     known = frozenset(package.manifest.labels)
@@ -81,7 +86,7 @@ def detector(
     command = f"xray-eval detector --data DATA --split {split} --model {model} --backend {backend}"
     command += f" --limit {limit}" if limit else ""
     result = as_data(package.manifest, chosen.backend, command, sources, images)
-    _print(result)
+    _print(sources, images, result["mean_map50"])
     if record:
         record_scores(package, as_scores(sources, images))
         click.echo(f"recorded the scores in {package.folder}")
@@ -92,23 +97,18 @@ def detector(
         click.echo(f"wrote {out / 'RESULTS.md'} and {out / 'results.json'}")
 
 
-def _print(result: dict[str, object]) -> None:
+def _print(sources: Sequence[SourceScore], images: Sequence[ImageScore], mean: float) -> None:
     table = Table("source", "scans", "mAP50", "mAP50-95", "known classes")
-    for row in result["sources"]:  # type: ignore[attr-defined]
-        table.add_row(
-            row["source"], str(row["scans"]), *[f"{row[k]:.3f}" for k in ("map50", "map50_95", "map50_known")]
-        )
-    table.add_row("mean", "", f"{result['mean_map50']:.3f}", "", "")
+    for score in sources:
+        figures = (score.map50, score.map50_95, score.map50_known)
+        table.add_row(score.source, str(score.scans), *[f"{figure:.3f}" for figure in figures])
+    table.add_row("mean", "", f"{mean:.3f}", "", "")
     console = Console()
     console.print(table)
     rates = Table("source", "threat scans", "TPR at FPR 10 %", "TPR, operating", "FPR, operating")
-    for row in result["images"]:  # type: ignore[attr-defined]
-        rates.add_row(
-            row["source"],
-            str(row["positives"]),
-            f"{row['at_rate'][0.1][0]:.3f}",
-            *[f"{value:.3f}" for value in row["operating"]],
-        )
+    for image in images:
+        figures = (image.at_rate[0.1][0], *image.operating)
+        rates.add_row(image.source, str(image.positives), *[f"{figure:.3f}" for figure in figures])
     console.print(rates)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xray_agent_tools.detector.package import Manifest, Score
+from xray_agent_tools.markdown import table
 from xray_evals.detector import FALSE_POSITIVE_RATES, ImageScore, SourceScore
 
 _CARD_RATE = 0.1
@@ -69,7 +70,7 @@ def as_page(data: dict[str, Any]) -> str:
         f"Model `{model['id']} {model['version']}` (network `{model['sha256'][:16]}`, {model['backend']}). "
         f"Command: `{data['command']}`. Commit {data['commit']}, {data['date']}.",
         "## Boxes",
-        _table(
+        table(
             ["source", "scans", "mAP50", "mAP50-95", "mAP50, known classes"],
             [
                 [s["source"], s["scans"], _f(s["map50"]), _f(s["map50_95"]), _f(s["map50_known"])]
@@ -78,7 +79,7 @@ def as_page(data: dict[str, Any]) -> str:
             + [["**mean**", "", f"**{_f(data['mean_map50'])}**", "", ""]],
         ),
         "## Boxes by class",
-        _table(
+        table(
             ["source", "class", "boxes", "AP50", "AP50-95"],
             [
                 [s["source"], c["label"], c["support"], _f(c["ap50"]) if c["known"] else "not known", _f(c["ap50_95"])]
@@ -89,7 +90,7 @@ def as_page(data: dict[str, Any]) -> str:
         "## Alarms per image",
         "An image's score is its most certain detection; the false positive rate is that on the benign test scans. "
         "Intervals are bootstrap 95 %. The last columns are the rates at the model's operating points.",
-        _table(
+        table(
             ["source", "threat scans", "benign scans"]
             + [f"TPR at FPR {rate:.0%}" for rate in FALSE_POSITIVE_RATES]
             + ["TPR, operating", "FPR, operating"],
@@ -111,11 +112,6 @@ def as_page(data: dict[str, Any]) -> str:
 
 def _f(value: float) -> str:
     return f"{value:.3f}"
-
-
-def _table(head: list[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *[[str(cell) for cell in row] for row in rows]]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def commit() -> str:

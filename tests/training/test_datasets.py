@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from xray_training.datasets import partial_yolo
-from xray_training.datasets.partial_yolo import DatasetError
-from xray_training.datasets.record import LabelledBox, ScanRecord
+from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
 from xray_training.datasets.split import hold_out
 
 from tests.training.folders import Drawn, write_folder

@@ -15,7 +15,7 @@ from rich.progress import track
 from xray_agent_tools.declaration.policy import problems_of
 from xray_agent_tools.errors import XrayToolsError, outcome_of
 from xray_training.datasets import partial_yolo
-from xray_training.datasets.partial_yolo import DatasetError
+from xray_training.datasets.record import DatasetError
 from xray_training.datasets.split import hold_out
 from xray_training.simulator.palette import SCANNERS
 from xray_training.simulator.threats import THREATS

@@ -51,11 +51,12 @@ def answer_call(name: str, arguments: str | dict[str, Any], screener: Screener |
     Returns:
         The answer or the error as compact JSON, and whether it is an answer.
     """
-    if name not in {tool.name for tool in TOOLS}:
+    tool = next((tool for tool in TOOLS if tool.name == name), None)
+    if tool is None:
         known = ", ".join(tool.name for tool in TOOLS)
         return _error("unknown_tool", f"there is no tool {str(name)[:80]!r}", f"the tools are {known}"), False
     try:
-        answer = run_tool(name, _read_arguments(arguments), screener or shared_screener())
+        answer = run_tool(tool, _read_arguments(arguments), screener or shared_screener())
     except ValidationError as error:
         return _error("invalid_argument", "; ".join(problems_of(error)[:5]), "correct the arguments"), False
     except XrayToolsError as error:

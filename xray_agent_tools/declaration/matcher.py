@@ -22,7 +22,7 @@ _NEGATIONS = frozenset({"no", "not", "without", "none", "never", "zero", "nor", 
 _NEGATION_REACH = 3
 _TRAILING_NEGATIONS = frozenset({"no", "none"})
 _IRREGULAR = {"axes": "axe", "scarves": "scarf", "mice": "mouse"}
-_SINGULAR_S = frozenset({"gas", "bus", "canvas", "lens", "plus", "this"})
+_SINGULAR_S = frozenset({"canvas", "lens", "plus", "this"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xray_agent_tools.detector.package import MANIFEST_FILE, Manifest, ModelPackage, Score
+from xray_agent_tools.detector.package import Manifest, ModelPackage, Score, write_manifest
+from xray_agent_tools.markdown import table
 
 CARD_FILE = "CARD.md"
 
@@ -12,8 +13,8 @@ CARD_FILE = "CARD.md"
 def record_scores(package: ModelPackage, scores: Sequence[Score]) -> None:
     """Put measured scores into the package's manifest and card, in place of earlier ones."""
     manifest = package.manifest.model_copy(update={"scores": tuple(scores)})
-    (package.folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    (package.folder / CARD_FILE).write_text(card_text(manifest), encoding="utf-8")
+    write_manifest(package.folder, manifest)
+    write_card(ModelPackage(package.folder, manifest))
 
 
 def write_card(package: ModelPackage) -> None:
@@ -29,12 +30,12 @@ def card_text(manifest: Manifest) -> str:
         f"Licence: {manifest.licence}. Network SHA-256: `{manifest.sha256}`. Input: {manifest.input_size} x "
         f"{manifest.input_size} pixels of the scan's content. Taxonomy {manifest.taxonomy_version}.",
         "## Trained on",
-        _table(["source", "scans", "licence"], [[s.name, str(s.scans), s.licence] for s in manifest.sources]),
+        table(["source", "scans", "licence"], [[s.name, str(s.scans), s.licence] for s in manifest.sources]),
         *manifest.remarks,
         "## Operating points",
         "Found on training scans that the run held out. Recall is over annotated boxes at IoU 0.5; the "
         "false-alarm rate is over scans whose source annotates the class and that hold none of it.",
-        _table(
+        table(
             ["label", "confidence", "recall", "boxes", "false alarms", "scans", "validated on"],
             [
                 [
@@ -56,7 +57,7 @@ def card_text(manifest: Manifest) -> str:
     if manifest.scores:
         sections += [
             "## Scores on test scans",
-            _table(
+            table(
                 ["what", "scans", "support", "value"],
                 [[s.name, s.scans, str(s.support), f"{s.value:.3f}"] for s in manifest.scores],
             ),
@@ -67,8 +68,3 @@ def card_text(manifest: Manifest) -> str:
         "fall on scanners that no training scan comes from: see the row of the scanner that it has never seen.",
     ]
     return "\n\n".join(sections) + "\n"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -204,6 +204,11 @@ def load_package(model: str | Path) -> ModelPackage:
     return ModelPackage(folder, manifest)
 
 
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write a package's ``manifest.json``."""
+    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
 def _verified(path: Path, sha256: str) -> bytes:
     try:
         content = path.read_bytes()

@@ -133,23 +133,17 @@ def _span(occupied: NDArray[np.intp], step: int, limit: int) -> tuple[int, int]:
     return max(0, int(occupied[0]) * step - _MARGIN_PX), min(limit, (int(occupied[-1]) + 1) * step + _MARGIN_PX)
 
 
-def place(
-    pixels: NDArray[np.uint8],
-    size: int,
-    *,
-    region: Region | None = None,
-) -> tuple[NDArray[np.float32], Placement]:
-    """Crop a region, scale it to fit the network's square input and centre it on white.
+def place(pixels: NDArray[np.uint8], size: int) -> tuple[NDArray[np.float32], Placement]:
+    """Crop a scan to its content, scale that to fit the network's square input and centre it on white.
 
     Args:
         pixels: RGB, shape (height, width, 3), 0..255.
         size: side of the network input in pixels.
-        region: ``(left, top, right, bottom)`` to look at; the content box when not given.
 
     Returns:
         The input, float32 of shape (3, size, size) with values 0..1, and its placement.
     """
-    left, top, right, bottom = region if region is not None else content_box(pixels)
+    left, top, right, bottom = content_box(pixels)
     crop = flatten_field(pixels)[top:bottom, left:right]
     height, width = crop.shape[:2]
     scale = size / max(height, width)

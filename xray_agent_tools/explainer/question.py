@@ -49,11 +49,9 @@ _PATTERNS: tuple[tuple[Topic, str], ...] = (
         r"|\bdescribe\b|\bsummar|\boverview\b|\bexplain\b|\bwhy\b|\btell me\b",
     ),
 )
-_GENERAL = re.compile(
-    r"\b(threats?|weapons?|dangerous|danger|prohibited|forbidden|illegal|suspicious|unusual|items?|objects?|things?"
-    r"|anything|something|alarms?|detections?)\b"
-)
-_THREATS = re.compile(r"\b(threats?|weapons?|dangerous|danger|prohibited|forbidden|illegal|suspicious|alarms?)\b")
+_THREAT_WORDS = r"threats?|weapons?|dangerous|danger|prohibited|forbidden|illegal|suspicious|alarms?"
+_THREATS = re.compile(rf"\b({_THREAT_WORDS})\b")
+_GENERAL = re.compile(rf"\b({_THREAT_WORDS}|unusual|items?|objects?|things?|anything|something|detections?)\b")
 _THE_BAG_ITSELF = re.compile(r"\b(the|this|that|a|my|his|her|their) (bag|suitcase|baggage|luggage|backpack|handbag)\b")
 
 

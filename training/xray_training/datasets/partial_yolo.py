@@ -18,8 +18,6 @@ from pathlib import Path
 
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
 
-__all__ = ["DatasetError", "read"]
-
 
 def read(root: Path, *, split: str | None = None, stretch: Mapping[str, float] | None = None) -> list[ScanRecord]:
     """Read the folder's records, in the order of its manifest.

@@ -17,7 +17,6 @@ import numpy as np
 from xray_agent_tools.detector.card import write_card
 from xray_agent_tools.detector.onnx import OnnxDetector
 from xray_agent_tools.detector.package import (
-    MANIFEST_FILE,
     NETWORK_FILE,
     Calibration,
     Canary,
@@ -26,6 +25,7 @@ from xray_agent_tools.detector.package import (
     OperatingPoint,
     Source,
     load_package,
+    write_manifest,
 )
 from xray_agent_tools.detector.protocol import Detector
 from xray_agent_tools.detector.torch import CHECKPOINT_FILE, UltralyticsDetector
@@ -242,7 +242,7 @@ def _write_manifest(plan: ExportPlan, points: Sequence[OperatingPoint], calibrat
         statement=STATEMENT,
         remarks=plan.remarks,
     )
-    (plan.out / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_manifest(plan.out, manifest)
 
 
 def _check_canary(package: ModelPackage) -> None:

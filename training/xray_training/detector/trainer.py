@@ -19,7 +19,7 @@ from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from xray_training.datasets import partial_yolo
-from xray_training.datasets.partial_yolo import DatasetError
+from xray_training.datasets.record import DatasetError
 from xray_training.datasets.split import hold_out
 from xray_training.detector.config import TrainingConfig
 from xray_training.detector.dataset import TrainingScans, ValidationScans, collate

@@ -15,13 +15,13 @@ from xray_training.simulator.scene import simulate
 # name: seed, virtual scanner, threat items packed
 RECIPES: dict[str, tuple[int, str, list[str]]] = {
     "bag_1": (7003, "alder", ["gun"]),
-    "bag_2": (7102, "cedar", []),
-    "bag_3": (7203, "birch", ["handcuffs", "pliers"]),
+    "bag_2": (7104, "cedar", []),
+    "bag_3": (7204, "birch", ["handcuffs", "pliers"]),
     "bag_4": (7304, "alder", []),
     "bag_5": (7405, "cedar", ["knife", "hammer"]),
     "bag_6": (7506, "birch", []),
     "bag_7": (7607, "alder", ["wrench"]),
-    "bag_8": (7708, "dogwood", []),
+    "bag_8": (7702, "dogwood", []),
 }
 
 

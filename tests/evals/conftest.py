@@ -16,8 +16,8 @@ SEEDS = {"simulated": (3, 4, 5), "benign": (6, 7)}
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Simulated test scans in the annotated YOLO layout: three bags with threats, two benign ones."""
+    from xray_training.simulator.objects.library import THREATS
     from xray_training.simulator.scene import simulate
-    from xray_training.simulator.threats import THREATS
 
     root = tmp_path_factory.mktemp("tiny")
     names = list(THREATS)

@@ -10,15 +10,12 @@ from typing import Any
 import click
 import yaml
 from pydantic import ValidationError
-from rich.progress import track
 
 from xray_agent_tools.declaration.policy import problems_of
 from xray_agent_tools.errors import XrayToolsError, outcome_of
-from xray_training.datasets import partial_yolo
+from xray_training.commands import download, inspect, prepare, simulate
 from xray_training.datasets.record import DatasetError
 from xray_training.datasets.split import hold_out
-from xray_training.simulator.palette import SCANNERS
-from xray_training.simulator.threats import THREATS
 
 _CONFIG = Path(__file__).parent / "detector" / "configs" / "first.yaml"
 
@@ -36,45 +33,17 @@ def data() -> None:
     """Make and prepare scans."""
 
 
-@data.command()
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
-@click.option("--count", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the first scan.")
-@click.option(
-    "--scanner",
-    "scanners",
-    multiple=True,
-    type=click.Choice(sorted(SCANNERS)),
-    help="Virtual scanner; repeatable; all in turn when not given.",
-)
-@click.option(
-    "--threat", "threats", multiple=True, type=click.Choice(sorted(THREATS)), help="Pack exactly these; repeatable."
-)
-@click.option("--benign", is_flag=True, help="Pack no threat.")
-@click.option("--processes", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True)
-def simulate(
-    out: Path,
-    count: int,
-    seed: int,
-    scanners: tuple[str, ...],
-    threats: tuple[str, ...],
-    benign: bool,
-    processes: int,
-) -> None:
-    """Simulate scans with exact truth, as an annotated YOLO folder.
-
-    The same seed and scanner give the same scan. Without --threat and --benign about a third of the bags hold none.
-    """
-    from xray_training.simulator.write import write_scans
-
-    if threats and benign:
-        raise click.UsageError("--threat and --benign exclude each other")
-    chosen = scanners or tuple(sorted(SCANNERS))
-    packed = () if benign else threats or None
-    scans = write_scans(out, count=count, seed=seed, scanners=chosen, threats=packed, processes=processes)
-    for _ in track(scans, description="Simulating", total=count):
-        pass
-    click.echo(f"wrote {count} scans to {out}")
+data.add_command(inspect.audit)
+data.add_command(inspect.stats)
+data.add_command(inspect.preview)
+data.add_command(inspect.compare)
+data.add_command(prepare.convert)
+data.add_command(prepare.merge)
+data.add_command(prepare.split)
+data.add_command(prepare.agnostic)
+data.add_command(download.download)
+data.add_command(simulate.simulate)
+data.add_command(simulate.project)
 
 
 def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
@@ -180,15 +149,14 @@ def export(
     from xray_training.detector.config import load_config
     from xray_training.detector.export import ExportError, ExportPlan
     from xray_training.detector.export import export as write_package
+    from xray_training.detector.records import training_records
 
     for part in (run_folder / "config.yaml", run_folder / "weights" / "last.pt"):
         if not part.is_file():
             raise click.ClickException(f"{part} is missing: is {run_folder} the folder of a run?")
     config = load_config(run_folder / "config.yaml", {})
     try:
-        records = [
-            r for folder in config.data for r in partial_yolo.read(folder, split="train", stretch=config.stretch)
-        ]
+        records = training_records(config)
         training, validation = hold_out(
             records, config.validation_shares, default=config.validation_share, seed=config.seed
         )

@@ -2,63 +2,189 @@
 
 Layout::
 
-    images/{train,test}/SOURCE_*.jpg
-    labels/{train,test}/SOURCE_*.txt   rows "class x_centre y_centre width height", all 0..1
-    classes.txt                        the class names in label order
-    annotated.json                     source -> the classes that source labels
-    manifest.csv                       file, source, scanner, split, group, block
+    images/{train,val,test}/SOURCE_*.jpg
+    labels/{train,val,test}/SOURCE_*.txt   rows "class x_centre y_centre width height", all 0..1
+    classes.txt                            the class names in label order, one a line
+    annotated.json                         source -> the classes that source labels
+    manifest.csv                           file, source, scanner, split, group, block
+
+The manifest may have more columns, and each of their cells may be empty:
+
+    stretch     width factor that undoes an export's squeeze
+    originals   JSON list: the source's own class names, in the order of the label file's rows
+    metadata    JSON object: what else the source says of the scan
+    annotated   JSON list: the classes labelled on this scan, where they are not its source's
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from xray_training.datasets.fault import Fault, FaultKind, FaultReport, refuse
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
 
+COLUMNS = ("file", "source", "scanner", "split", "group", "block")
+FURTHER_COLUMNS = ("stretch", "originals", "metadata", "annotated")
 
-def read(root: Path, *, split: str | None = None, stretch: Mapping[str, float] | None = None) -> list[ScanRecord]:
-    """Read the folder's records, in the order of its manifest.
+ROUNDING = 1e-3
+"""How far a box may reach out of the picture, as a share of its side, and still be taken for rounded."""
+
+Sides = tuple[float, float, float, float]
+
+
+def clip_quietly(fault: Fault) -> None:
+    """Stop at the first fault but for a box that reaches out of its picture, which clipping mends.
+
+    Raises:
+        DatasetError: the fault is of another kind.
+    """
+    if fault.kind is not FaultKind.BOX_OUTSIDE:
+        refuse(fault)
+
+
+def read(
+    root: Path,
+    *,
+    split: str | None = None,
+    stretch: Mapping[str, float] | None = None,
+    report: FaultReport = clip_quietly,
+) -> list[ScanRecord]:
+    """Read the folder's records, in the order of its manifest, without looking at the pictures.
 
     Args:
         root: the folder that holds ``manifest.csv``.
         split: keep only this split.
-        stretch: width factor by source, for exports that squeezed their pictures.
+        stretch: width factor by source, for exports that squeezed their pictures; it goes before the manifest's.
+        report: hears of every fault. Where it returns, a bad label row is left out, and a scan whose line or label
+            file is bad or missing is left out.
 
     Raises:
-        DatasetError: a file is missing, or a label row is not a class and four shares.
+        DatasetError: ``classes.txt``, ``annotated.json`` or ``manifest.csv`` is missing or malformed.
     """
-    names = _text(root / "classes.txt").split()
-    annotated = _annotated(root / "annotated.json")
-    factors = stretch or {}
+    folder = _Folder(
+        root,
+        names=[name for line in _text(root / "classes.txt").split("\n") if (name := line.strip())],
+        annotated=_annotated(root / "annotated.json"),
+        stretch=stretch or {},
+    )
     records = []
-    for number, row in enumerate(csv.DictReader(_text(root / "manifest.csv").splitlines()), start=2):
-        try:
-            file, source, part = row["file"], row["source"], row["split"]
-            scanner, group, block = row["scanner"], row["group"], row["block"]
-            label_file = root / "labels" / Path(file).relative_to("images").with_suffix(".txt")
-        except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(f"{root / 'manifest.csv'}, line {number}: {error} is missing or wrong") from error
-        if split is not None and part != split:
+    for where, row in _rows(root / "manifest.csv"):
+        if split is not None and row.get("split") != split:
             continue
-        if source not in annotated:
-            raise DatasetError(f"annotated.json does not say what the source {source!r} labels")
-        records.append(
-            ScanRecord(
-                image=root / file,
-                source=source,
-                scanner=scanner,
-                split=part,
-                group=group,
-                block=block,
-                boxes=tuple(_boxes(label_file, names)),
-                annotated=annotated[source],
-                stretch=factors.get(source, 1.0),
-            )
-        )
+        try:
+            record = folder.record(row, report)
+        except KeyError as error:
+            report(Fault(FaultKind.BAD_ANNOTATION, where, f"the column {error} is missing"))
+        except ValueError as error:
+            report(Fault(FaultKind.BAD_ANNOTATION, where, str(error)))
+        except FileNotFoundError as error:
+            report(Fault(FaultKind.MISSING_ANNOTATION, where, f"{error.filename} is missing"))
+        else:
+            records.append(record)
     return records
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """What every line of the manifest is read against."""
+
+    root: Path
+    names: Sequence[str]
+    annotated: Mapping[str, frozenset[str]]
+    stretch: Mapping[str, float]
+
+    def record(self, row: Mapping[str, str], report: FaultReport) -> ScanRecord:
+        """The record of one line.
+
+        Raises:
+            KeyError: a column is missing.
+            ValueError: a column's content is wrong.
+            FileNotFoundError: there is no label file.
+        """
+        file, source, scanner, part, group, block = (_filled(row, column) for column in COLUMNS)
+        labels = self.root / "labels" / Path(file).relative_to("images").with_suffix(".txt")
+        boxes = tuple(_boxes(labels, self.names, _originals(row), report))
+        return ScanRecord(
+            image=self.root / file,
+            source=source,
+            scanner=scanner,
+            split=part,
+            group=group,
+            block=block,
+            boxes=boxes,
+            annotated=self._annotated_on(row, source),
+            stretch=self.stretch.get(source, _factor(row)),
+            metadata=_metadata(row),
+        )
+
+    def _annotated_on(self, row: Mapping[str, str], source: str) -> frozenset[str]:
+        if cell := row.get("annotated"):
+            return frozenset(_strings(cell, "annotated"))
+        if source not in self.annotated:
+            raise ValueError(f"annotated.json does not say what the source {source!r} labels")
+        return self.annotated[source]
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """The manifest's lines, each with the place to name in a fault."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            for row in rows:
+                yield f"{path}, line {rows.line_num}", row
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} is missing") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is no CSV file in UTF-8: {error}") from error
+
+
+def _filled(row: Mapping[str, str | None], column: str) -> str:
+    value = row[column]
+    if value is None:
+        raise KeyError(column)
+    return value
+
+
+def _factor(row: Mapping[str, str]) -> float:
+    cell = row.get("stretch") or "1"
+    try:
+        factor = float(cell)
+    except ValueError:
+        factor = math.nan
+    if not 0 < factor < math.inf:
+        raise ValueError(f"stretch {cell!r} is no positive number")
+    return factor
+
+
+def _originals(row: Mapping[str, str]) -> list[str]:
+    cell = row.get("originals")
+    return _strings(cell, "originals") if cell else []
+
+
+def _metadata(row: Mapping[str, str]) -> dict[str, str]:
+    content = _json(row.get("metadata") or "{}", "metadata")
+    if not isinstance(content, dict):
+        raise ValueError(f"metadata {content!r} is no JSON object")
+    return {key: str(value) for key, value in content.items()}
+
+
+def _strings(cell: str, column: str) -> list[str]:
+    content = _json(cell, column)
+    if not isinstance(content, list) or not all(isinstance(part, str) for part in content):
+        raise ValueError(f"{column} {cell!r} is no JSON list of strings")
+    return content
+
+
+def _json(cell: str, column: str) -> object:
+    try:
+        return json.loads(cell)
+    except ValueError as error:
+        raise ValueError(f"{column} {cell!r} is no JSON") from error
 
 
 def _annotated(path: Path) -> dict[str, frozenset[str]]:
@@ -77,31 +203,51 @@ def _text(path: Path) -> str:
         raise DatasetError(f"{path} is missing") from error
 
 
-def _boxes(path: Path, names: Sequence[str]) -> list[LabelledBox]:
-    boxes = []
-    for number, line in enumerate(_text(path).splitlines(), start=1):
-        if not line.strip():
-            continue
+def _boxes(path: Path, names: Sequence[str], originals: Sequence[str], report: FaultReport) -> Iterator[LabelledBox]:
+    lines = [
+        (number, line)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if line.strip()
+    ]
+    if originals and len(originals) != len(lines):
+        raise ValueError(f"originals names {len(originals)} boxes, {path} has {len(lines)}")
+    for (number, line), original in zip(lines, originals or [""] * len(lines), strict=True):
+        where = f"{path}, line {number}"
         try:
-            index, x, y, width, height = (float(part) for part in line.split())
-            if (
-                not index.is_integer()
-                or index < 0
-                or not (0 <= x <= 1 and 0 <= y <= 1 and 0 < width <= 1 and 0 < height <= 1)
-            ):
-                raise ValueError(line)
-            label = names[int(index)]
-        except (ValueError, IndexError) as error:
-            raise DatasetError(
-                f"{path}, line {number}: {line!r} is not 'class x y width height', all in range"
-            ) from error
-        boxes.append(
-            LabelledBox(
-                label,
-                max(0.0, x - width / 2),
-                max(0.0, y - height / 2),
-                min(1.0, x + width / 2),
-                min(1.0, y + height / 2),
-            )
-        )
-    return boxes
+            label, sides = _row(line, names)
+        except (ValueError, IndexError):
+            said = f"{line!r} is not 'class x y width height', all in range"
+            report(Fault(FaultKind.BAD_ANNOTATION, where, said))
+            continue
+        if box := within_picture(label, sides, original=original, where=where, report=report):
+            yield box
+
+
+def _row(line: str, names: Sequence[str]) -> tuple[str, Sides]:
+    index, x, y, width, height = (float(part) for part in line.split())
+    if not index.is_integer() or index < 0:
+        raise ValueError(line)
+    if not (0 <= x <= 1 and 0 <= y <= 1 and 0 < width <= 1 and 0 < height <= 1):
+        raise ValueError(line)
+    return names[int(index)], (x, y, width, height)
+
+
+def within_picture(label: str, sides: Sides, *, original: str, where: str, report: FaultReport) -> LabelledBox | None:
+    """A box in YOLO's terms, clipped to the picture; None where nothing of it is left.
+
+    Args:
+        label: canonical label.
+        sides: centre x and y, width and height, as shares of the picture's.
+        original: the source's own name of the class.
+        where: the file and line to name in a fault.
+        report: hears of a box that reaches out by more than rounding, or has no area.
+    """
+    x, y, width, height = sides
+    corners = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    if min(corners) < -ROUNDING or max(corners) > 1 + ROUNDING:
+        report(Fault(FaultKind.BOX_OUTSIDE, where, f"{label} reaches out of the picture; clipped"))
+    left, top, right, bottom = (min(max(corner, 0.0), 1.0) for corner in corners)
+    if not (right > left and bottom > top):
+        report(Fault(FaultKind.BOX_EMPTY, where, f"{label} has no area in the picture"))
+        return None
+    return LabelledBox(label, left, top, right, bottom, original)

@@ -34,6 +34,7 @@ class Augmentation:
     Attributes:
         mosaic: probability of laying four scans of one source beside each other.
         mix: probability of adding the attenuation of a second bag.
+        project: probability of projecting a simulated threat into a scan.
         zoom: factors between which the content is scaled.
         aspect: largest factor by which one axis is stretched.
         rotate: largest small rotation, in degrees.
@@ -50,6 +51,7 @@ class Augmentation:
 
     mosaic: float = 0.3
     mix: float = 0.1
+    project: float = 0.0
     zoom: tuple[float, float] = (0.7, 1.5)
     aspect: float = 1.2
     rotate: float = 8.0

@@ -18,6 +18,7 @@ class TrainingConfig(BaseModel):
 
     data: tuple[Path, ...] = Field(min_length=1, description="Folders of scans in the annotated YOLO layout.")
     names: tuple[str, ...] = Field(min_length=1, description="Canonical labels to train, in the network's order.")
+    aliases: dict[str, str] = Field(default_factory=dict, description="Labels to train as another one, by label.")
     stretch: dict[str, float] = Field(default_factory=dict, description="Width factor by source.")
     architecture: str = Field("yolo11n.yaml", description="Ultralytics model description.")
     weights: Path | None = Field(None, description="Checkpoint to start from; classes are matched by name.")

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from xray_agent_tools.detector.preprocess import content_box, flatten_field, place
 from xray_training.datasets.record import ScanRecord
 from xray_training.detector.augment import Augmentation, Sample, fit, mosaic, overlay, rescan
+from xray_training.detector.projecting import Projector
 
 _STORED_PER_INPUT = 1.4
 
@@ -105,6 +106,7 @@ class TrainingScans(Dataset[dict[str, Any]]):
         self._weights = weights / weights.sum()
         self._members = {source: np.flatnonzero(sources == source) for source in totals}
         self._sources = sources
+        self._projector = Projector(names)
         self.mosaic = True
         self.labels = [{"cls": s.labels, "bboxes": s.boxes} for s in self._store.samples]
 
@@ -129,8 +131,14 @@ class TrainingScans(Dataset[dict[str, Any]]):
     def _one(self, chosen: int, rng: np.random.Generator) -> Sample:
         if self.mosaic and rng.random() < self._augmentation.mosaic:
             partners = [chosen, *rng.choice(self._members[self._sources[chosen]], 3)]
-            return mosaic([self._store.samples[p] for p in partners], self._size, self._augmentation, rng)
-        return fit(self._store.samples[chosen], self._size, self._augmentation, rng)
+            return mosaic([self._scan(int(p), rng) for p in partners], self._size, self._augmentation, rng)
+        return fit(self._scan(chosen, rng), self._size, self._augmentation, rng)
+
+    def _scan(self, number: int, rng: np.random.Generator) -> Sample:
+        sample = self._store.samples[number]
+        if rng.random() < self._augmentation.project:
+            return self._projector.add(number, sample, self._store.masks[number], rng)
+        return sample
 
 
 class ValidationScans(Dataset[dict[str, Any]]):

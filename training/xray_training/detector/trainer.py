@@ -18,12 +18,12 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn.tasks import load_checkpoint
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
-from xray_training.datasets import partial_yolo
 from xray_training.datasets.record import DatasetError
 from xray_training.datasets.split import hold_out
 from xray_training.detector.config import TrainingConfig
 from xray_training.detector.dataset import TrainingScans, ValidationScans, collate
 from xray_training.detector.loss import AnnotatedDetectionLoss
+from xray_training.detector.records import training_records
 
 
 @contextmanager
@@ -65,13 +65,8 @@ class ScanTrainer(DetectionTrainer):  # type: ignore[misc]
 
     def get_dataset(self) -> dict[str, Any]:
         """Records for training and validation, in place of a dataset file."""
-        records = [
-            record
-            for folder in self.config.data
-            for record in partial_yolo.read(folder, split="train", stretch=self.config.stretch)
-        ]
         training, validation = hold_out(
-            records,
+            training_records(self.config),
             self.config.validation_shares,
             default=self.config.validation_share,
             seed=self.config.seed,

@@ -1,16 +1,24 @@
-"""Virtual scanners: how two transmissions become the pseudo-colour an officer sees.
+"""The pseudo-colour an officer sees, from the two transmissions.
 
 The ratio ``R = ln T_low / ln T_high`` tells the effective atomic number; beam hardening makes it fall
 with thickness, so the calibration is a table over the high-energy attenuation. Brightness follows the
-high-energy transmission with a gamma. Orange is organic, green mixed, blue metal, black opaque.
+high-energy transmission with a gamma.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import colorsys
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace, device
 from numpy.typing import NDArray
+
+from xray_training.simulator.scanners import Palette
+
+Array = Any
+"""A NumPy or torch array."""
 
 _ATTENUATIONS = np.array([0.02, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0])
 _ATOMIC_NUMBERS = np.array([6.0, 7.4, 9.0, 10.0, 13.0, 16.0, 20.0, 26.0])
@@ -36,70 +44,72 @@ _BLUE = [(0, 0, 0), (3, 22, 50), (23, 56, 101), (47, 85, 145), (76, 114, 182), (
 _BLUE += [(154, 178, 220), (190, 208, 237), (216, 230, 252), (255, 255, 255)]
 _RAMPS = np.array([_ORANGE, _GREEN, _BLUE], dtype=np.float64)
 
-
-@dataclass(frozen=True, slots=True)
-class Scanner:
-    """A virtual scanner.
-
-    Attributes:
-        pitch_mm: millimetres per pixel.
-        gamma: brightness is ``255 T_high ** gamma``.
-        saturation: factor on the palette's distance from grey.
-        photons: photons per pixel without an object, high-energy detector.
-        blur_px: standard deviation of the blur in pixels.
-        scatter: share of scattered radiation.
-        row_gain: standard deviation of a row's gain.
-        floor: lowest transmission that can be told from black.
-    """
-
-    pitch_mm: float = 1.2
-    gamma: float = 0.45
-    saturation: float = 1.0
-    photons: float = 12_000.0
-    blur_px: float = 0.6
-    scatter: float = 0.015
-    row_gain: float = 0.004
-    floor: float = 3e-4
+_BRIGHTNESSES = 512
+_RATIO_STEPS = 128
+_LEAST_RATIO, _GREATEST_RATIO = 0.9, 3.6
+_FAINT = 0.03
 
 
-SCANNERS = {
-    "alder": Scanner(),
-    "birch": Scanner(pitch_mm=1.5, gamma=0.40, saturation=1.5, photons=6_000, blur_px=0.8),
-    "cedar": Scanner(pitch_mm=1.0, gamma=0.52, saturation=1.2, photons=20_000, blur_px=0.5, row_gain=0.008),
-    "dogwood": Scanner(pitch_mm=1.8, gamma=0.48, saturation=0.7, photons=4_000, scatter=0.03),
-}
-"""Virtual scanners by name."""
-
-
-def atomic_number(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Effective atomic number, 6..26, from the two transmissions (any shape)."""
-    attenuation = np.clip(-np.log(high), _ATTENUATIONS[0], _ATTENUATIONS[-1])
-    ratio = -np.log(low) / np.maximum(-np.log(high), 1e-6)
-    position = np.interp(attenuation, _ATTENUATIONS, np.arange(_ATTENUATIONS.size))
-    lower = np.minimum(position.astype(int), _ATTENUATIONS.size - 2)
-    weight = position - lower
-    number = np.full(ratio.shape, _ATOMIC_NUMBERS[0])
-    for row in range(_ATOMIC_NUMBERS.size - 1):
-        start = _RATIOS[row][lower] * (1 - weight) + _RATIOS[row][lower + 1] * weight
-        end = _RATIOS[row + 1][lower] * (1 - weight) + _RATIOS[row + 1][lower + 1] * weight
-        share = np.clip((ratio - start) / (end - start), 0, 1)
-        step = _ATOMIC_NUMBERS[row + 1] - _ATOMIC_NUMBERS[row]
-        number = np.where(ratio > start, _ATOMIC_NUMBERS[row] + share * step, number)
+def atomic_number(ratio: NDArray[np.float64], attenuation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Effective atomic number, 6..26, from the ratio R and the high-energy attenuation, which are broadcast."""
+    clipped = np.clip(attenuation, _ATTENUATIONS[0], _ATTENUATIONS[-1])
+    curves = [np.interp(clipped, _ATTENUATIONS, row) for row in _RATIOS]
+    number = np.full(np.broadcast_shapes(ratio.shape, attenuation.shape), _ATOMIC_NUMBERS[0])
+    for start, end, step in zip(curves[:-1], curves[1:], np.diff(_ATOMIC_NUMBERS), strict=True):
+        number += np.clip((ratio - start) * (step / (end - start)), 0, step)
     return number
 
 
-def colourise(low: NDArray[np.float64], high: NDArray[np.float64], scanner: Scanner) -> NDArray[np.uint8]:
-    """Pseudo-colour of two transmissions, shape (height, width, 3), RGB 0..255."""
-    number = atomic_number(low, high)
-    green_from_orange = np.clip((number - 9) / 2, 0, 1)
-    blue_from_green = np.clip((number - 14) / 4, 0, 1)
-    weights = np.stack([1 - green_from_orange, green_from_orange * (1 - blue_from_green), blue_from_green])
-    level = 255 * high**scanner.gamma
-    colour = np.zeros((*level.shape, 3))
-    for ramp, weight in zip(_RAMPS, weights, strict=True):
-        shown = np.stack([np.interp(level, _LEVELS, ramp[:, channel]) for channel in range(3)], axis=-1)
-        colour += weight[..., None] * shown
-    grey = colour.mean(axis=-1, keepdims=True)
-    vivid = grey + (colour - grey) * scanner.saturation
-    faded = np.clip(-np.log(high) / 0.03, 0, 1)[..., None]
-    return np.asarray(np.clip(255 + (vivid - 255) * faded, 0, 255), dtype=np.uint8)
+def colourise(measured: Array, palette: Palette) -> Array:
+    """Pseudo-colour of what was measured.
+
+    Args:
+        measured: low- and high-energy transmission, shape (2, height, width), above 0.
+        palette: the scanner's colours.
+
+    Returns:
+        RGB, shape (height, width, 3), uint8.
+    """
+    xp = array_namespace(measured)
+    lookup = xp.asarray(_table(palette), device=device(measured))
+    high = measured[1]
+    opacity = -xp.log(measured)
+    ratio = opacity[0] / xp.clip(opacity[1], 1e-6, None)
+    level = xp.astype(xp.clip(high**palette.gamma, 0.0, 1.0) * (_BRIGHTNESSES - 1) + 0.5, xp.int64)
+    share = (ratio - _LEAST_RATIO) / (_GREATEST_RATIO - _LEAST_RATIO)
+    column = xp.astype(xp.clip(share, 0.0, 1.0) * (_RATIO_STEPS - 1) + 0.5, xp.int64)
+    return lookup[level * _RATIO_STEPS + column]
+
+
+@lru_cache(maxsize=32)
+def _table(palette: Palette) -> NDArray[np.uint8]:
+    """The palette over brightness and ratio, shape (brightnesses * ratios, 3)."""
+    brightness = np.linspace(0, 1, _BRIGHTNESSES)
+    ratio = np.linspace(_LEAST_RATIO, _GREATEST_RATIO, _RATIO_STEPS)
+    attenuation = -np.log(np.maximum(brightness, 1e-3)) / palette.gamma
+    number = atomic_number(ratio[None, :], attenuation[:, None])
+    green = np.clip((number - palette.green_from) / palette.blend + 0.5, 0, 1)
+    blue = np.clip((number - palette.blue_from) / (2 * palette.blend) + 0.5, 0, 1)
+    colour = np.zeros((*number.shape, 3))
+    for ramp, hue, weight in zip(_RAMPS, palette.hues, (1 - green, green * (1 - blue), green * blue), strict=True):
+        turned = _turned(ramp, hue)
+        shown = np.stack([np.interp(brightness * 255, _LEVELS, turned[:, channel]) for channel in range(3)], axis=-1)
+        colour += weight[..., None] * _vivid(shown, palette.saturation)[:, None, :]
+    faded = 255 + (colour - 255) * np.clip(attenuation / _FAINT, 0, 1)[:, None, None]
+    painted = np.clip(faded, 0, 255) * np.asarray(palette.background) / 255
+    return np.asarray(np.round(painted), dtype=np.uint8).reshape(-1, 3)
+
+
+def _vivid(colours: NDArray[np.float64], saturation: float) -> NDArray[np.float64]:
+    """Colours at a multiple of their distance from grey."""
+    grey = colours.mean(axis=-1, keepdims=True)
+    return np.asarray(grey + (colours - grey) * saturation)
+
+
+def _turned(ramp: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
+    """A ramp with its hue turned."""
+    colours = []
+    for red, green, blue in ramp / 255:
+        hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
+        colours.append(colorsys.hsv_to_rgb((hue + degrees / 360) % 1.0, saturation, value))
+    return np.array(colours) * 255

@@ -1,25 +1,58 @@
-"""A packed bag and its exact truth."""
+"""A packed bag, what scanners see of it, and the exact truth."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_training.simulator.clutter import EVERYDAY, bag
-from xray_training.simulator.materials import ATTENUATION_PER_MM
-from xray_training.simulator.palette import SCANNERS, colourise
+from xray_training.simulator.draw import Draw
+from xray_training.simulator.materials import ATTENUATION_PER_MM, INDEX, REFERENCE_ENERGY
+from xray_training.simulator.objects.bags import bag as draw_bag
+from xray_training.simulator.objects.family import Family
+from xray_training.simulator.objects.library import EVERYDAY, FAMILIES, THREATS
+from xray_training.simulator.packing import Packed, pack
+from xray_training.simulator.palette import colourise
 from xray_training.simulator.physics import measure, transmit
-from xray_training.simulator.solids import Solid
-from xray_training.simulator.threats import THREATS
+from xray_training.simulator.rays import Crossings, View, crossings, deposit
+from xray_training.simulator.scanners import Scanner, scanner_called, scanner_names
+from xray_training.simulator.solids import Mesh, turn
+from xray_training.simulator.texture import folds
 
-_MARGIN_MM = 40
-_REFERENCE_ENERGY = 3
-_VISIBLE_ATTENUATION = 0.05
+Array = Any
+"""A NumPy or torch array."""
+
+Side = Literal["top", "side"]
+
+Carry = Callable[[NDArray[Any]], Array]
+"""Puts an array where the arithmetic is to run."""
+
+VISIBLE_ATTENUATION = 0.02
+"""Attenuation at 74 keV from which a pixel shows an object."""
+
+_MARGIN_PX = 14
+_REFERENCE = np.ascontiguousarray(ATTENUATION_PER_MM[None, :, REFERENCE_ENERGY])
+_GRAINED = ("cloth", "paper", "foam", "leather", "water", "polyethylene", "wood")
+_BENIGN = 0.4
+_EVERYDAY = (5, 22)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Which threats a bag holds.
+
+    Attributes:
+        exactly: these, one of each mention; drawn when None.
+        among: the labels that are drawn from.
+        most: the most threats that are drawn for one bag; 40 % of bags get none, others ``k`` in proportion to 1/k.
+    """
+
+    exactly: tuple[str, ...] | None = None
+    among: tuple[str, ...] = THREATS
+    most: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +63,19 @@ class Truth:
         label: canonical label, or the name of an everyday thing.
         threat: whether it is a threat item.
         box: x_min, y_min, x_max, y_max in pixels.
-        occlusion: share (0..1) of its area where everything else attenuates more than it does.
+        occlusion: share (0..1) of its silhouette where everything else attenuates more than it does.
+        materials: what it is made of.
+        silhouette: where it would show alone, the pixels of its box, bool.
+        visible: where it attenuates at least as much as everything else, the pixels of its box, bool.
     """
 
     label: str
     threat: bool
     box: tuple[float, float, float, float]
     occlusion: float
+    materials: tuple[str, ...]
+    silhouette: NDArray[np.bool_]
+    visible: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,79 +86,179 @@ class SimulatedScan:
     objects: tuple[Truth, ...]
     scanner: str
     seed: int
+    view: Side = "top"
+
+
+ANYTHING = Contents()
+"""Any threats, at the usual rates."""
 
 
 def simulate(seed: int, *, scanner: str = "alder", threats: Sequence[str] | None = None) -> SimulatedScan:
-    """Pack and scan a bag.
+    """Pack a bag and scan it from the top.
+
+    The same seed, scanner and threats give the same pixels on every machine.
 
     Args:
         seed: everything random follows from it and the other arguments.
-        scanner: name of a virtual scanner.
-        threats: labels of the threat items to pack; drawn at random (often none) when not given.
+        scanner: name of a virtual scanner, or ``wild`` for one that the seed draws.
+        threats: labels of the threat items to pack; drawn at random (none in 40 % of bags) when not given.
+
+    Raises:
+        KeyError: there is no such scanner or threat.
     """
-    rng = np.random.default_rng([seed, sorted(SCANNERS).index(scanner)])
-    device = SCANNERS[scanner]
-    width, height = round(rng.uniform(380, 560)), round(rng.uniform(280, 400))
-    frame = (height + 2 * _MARGIN_MM, width + 2 * _MARGIN_MM)
-    shell = bag(width, height, rng)
-    base = np.zeros((shell.thickness.shape[0], *frame), np.float32)
-    base[:, _MARGIN_MM : _MARGIN_MM + height, _MARGIN_MM : _MARGIN_MM + width] = shell.thickness
-    labels = list(threats) if threats is not None else _draw_threats(rng)
-    everyday = [str(name) for name in rng.choice(list(EVERYDAY), int(rng.integers(4, 10)))]
-    packed = [(name, False, EVERYDAY[name](rng)) for name in everyday]
-    packed += [(label, True, THREATS[label](rng)) for label in labels]
-    placed = [(name, threat, _put(solid, frame, rng)) for name, threat, solid in packed]
-    total = base + np.sum([thickness for _, _, thickness in placed], axis=0)
-    size = (round(frame[1] / device.pitch_mm), round(frame[0] / device.pitch_mm))
-    low, high = transmit(
-        np.stack([np.asarray(cv2.resize(layer, size, interpolation=cv2.INTER_AREA)) for layer in total])
+    contents = Contents(None if threats is None else tuple(threats))
+    return simulate_views(seed, scanner=scanner, contents=contents)[0]
+
+
+def simulate_views(
+    seed: int,
+    *,
+    scanner: str = "alder",
+    contents: Contents = ANYTHING,
+    views: Sequence[Side] = ("top",),
+    carry: Carry = np.asarray,
+) -> tuple[SimulatedScan, ...]:
+    """Pack a bag and scan it from one or two sides.
+
+    Args:
+        seed: everything random follows from it and the other arguments.
+        scanner: name of a virtual scanner, or ``wild`` for one that the seed draws.
+        contents: which threats are packed.
+        views: from where.
+        carry: puts arrays where the arithmetic is to run, on torch's GPU for example; the pixels come out the same
+            within rounding.
+
+    Raises:
+        KeyError: there is no such scanner or threat.
+    """
+    key = (seed, scanner_names().index(scanner) if scanner in scanner_names() else -1)
+    if key[1] < 0:
+        raise KeyError(scanner)
+    device = scanner_called(scanner, Draw(*key, 0))
+    shell, things = _packed_bag(Draw(*key, 1), contents)
+    scans = []
+    for number, side in enumerate(views):
+        pixels, objects = _scanned(shell, things, side, device, Draw(*key, 2 + number), carry)
+        scans.append(SimulatedScan(pixels, objects, scanner, seed, side))
+    return tuple(scans)
+
+
+def _packed_bag(draw: Draw, contents: Contents) -> tuple[Mesh, list[Packed]]:
+    """A bag's shell, and the things in it, turned as they lie on the belt."""
+    container = draw_bag(draw)
+    labels = contents.exactly if contents.exactly is not None else _drawn_threats(contents, draw)
+    packed = [(FAMILIES[label], True) for label in labels]
+    weights = [FAMILIES[label].weight for label in EVERYDAY]
+    for _ in range(round(draw.integer(*_EVERYDAY) * container.fullness)):
+        family = FAMILIES[draw.choice(EVERYDAY, weights)]
+        packed.insert(draw.integer(0, len(packed)), (family, False))
+    families, keep = [family for family, _ in packed], [kept for _, kept in packed]
+    things = list(pack(container, families, keep, draw))
+    yaw = draw.uniform(-8, 8) + (draw.choice([0.0, 90.0, 180.0, 270.0]) if draw.chance(0.5) else draw.uniform(0, 360))
+    rotation, still = turn("z", yaw), np.zeros(3)
+    shell = container.solid.mesh().moved(rotation, still)
+    return shell, [Packed(thing.family, thing.mesh.moved(rotation, still)) for thing in things]
+
+
+def _drawn_threats(contents: Contents, draw: Draw) -> tuple[str, ...]:
+    if draw.chance(_BENIGN):
+        return ()
+    counts = range(1, contents.most + 1)
+    weights = [FAMILIES[label].weight for label in contents.among]
+    drawn = draw.choice(counts, [1 / number for number in counts])
+    return tuple(draw.choice(contents.among, weights) for _ in range(drawn))
+
+
+def _scanned(
+    shell: Mesh, things: Sequence[Packed], side: Side, scanner: Scanner, draw: Draw, carry: Carry
+) -> tuple[NDArray[np.uint8], tuple[Truth, ...]]:
+    meshes = [shell, *(thing.mesh for thing in things)]
+    view = _view(meshes, side, scanner, draw)
+    seen = [view.project(mesh.points) for mesh in meshes]
+    corner = np.floor(np.min([points.min(axis=0) for points in seen], axis=0)) - _MARGIN_PX
+    width, rows = (
+        int(size) + _MARGIN_PX for size in np.ceil(np.max([points.max(axis=0) for points in seen], axis=0) - corner)[:2]
     )
-    pixels = colourise(*measure((low, high), device, rng), device)
-    attenuation = _attenuation(total)
-    objects = tuple(
-        truth
-        for name, threat, thickness in placed
-        if (truth := _truth(name, threat, thickness, attenuation, device.pitch_mm)) is not None
-    )
-    return SimulatedScan(pixels, objects, scanner, seed)
+    seen = [points - corner for points in seen]
+    found = [crossings(mesh, points, rows) for mesh, points in zip(meshes, seen, strict=True)]
+    everything = _gathered(found, carry)
+    attenuation = deposit(everything, carry(np.ascontiguousarray(ATTENUATION_PER_MM.T)), width, rows)
+    patches = [_Patch.of(crossed, points, width, rows) for crossed, points in zip(found[1:], seen[1:], strict=True)]
+    for thing, crossed, patch in zip(things, found[1:], patches, strict=True):
+        if thing.family.grain > 0:
+            _roughen(attenuation, thing.family, crossed, patch, draw, carry)
+    total = _on_cpu(attenuation[REFERENCE_ENERGY])
+    pixels = _on_cpu(colourise(measure(transmit(attenuation), scanner, draw), scanner.palette))
+    truths = (_truth(thing, patch, total) for thing, patch in zip(things, patches, strict=True))
+    return np.asarray(pixels, dtype=np.uint8), tuple(truth for truth in truths if truth is not None)
 
 
-def _draw_threats(rng: np.random.Generator) -> list[str]:
-    count = int(rng.choice([0, 1, 2, 3], p=[0.35, 0.4, 0.15, 0.1]))
-    return [str(label) for label in rng.choice(list(THREATS), count)]
+def _view(meshes: Sequence[Mesh], side: Side, scanner: Scanner, draw: Draw) -> View:
+    """The scanner's eye: from above or from the side, a little askew, the source over the bag's middle."""
+    axes = turn("x", draw.uniform(-12, 12))
+    if side == "side":
+        axes = turn("x", 90) @ axes
+    across = np.concatenate([mesh.points @ axes[1] for mesh in meshes])
+    middle = float(across.min() + across.max()) / 2
+    return View(axes, scanner.pitch_mm, scanner.source_mm, middle + draw.uniform(-80, 80))
 
 
-def _put(solid: Solid, frame: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Turn a solid by a random angle and lay it somewhere in the bag."""
-    width, height = solid.size
-    angle = rng.uniform(0, 2 * math.pi)
-    rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    if rng.random() < 0.5:
-        rotation = rotation @ np.diag([1.0, -1.0])
-    reach = np.abs(rotation) @ np.array([width, height]) / 2
-    inner = np.array([frame[1], frame[0]], dtype=np.float64)
-    slack = np.maximum(inner / 2 - _MARGIN_MM - 12 - reach, 0)
-    centre = inner / 2 + rng.uniform(-1, 1, 2) * slack
-    matrix = np.column_stack([rotation, centre - rotation @ (np.array([width, height]) / 2)])
-    used = np.flatnonzero(solid.thickness.any(axis=(1, 2)))
-    placed = np.zeros((solid.thickness.shape[0], *frame), np.float32)
-    for material in used:
-        placed[material] = cv2.warpAffine(solid.thickness[material], matrix, (frame[1], frame[0]))
-    return placed
+def _gathered(found: Sequence[Crossings], carry: Carry) -> Crossings:
+    parts = ([getattr(crossed, name) for crossed in found] for name in ("x", "row", "value", "slope", "material"))
+    return Crossings(*(carry(np.concatenate(part)) for part in parts))
 
 
-def _attenuation(thickness: NDArray[np.float32]) -> NDArray[np.float64]:
-    return np.asarray(np.tensordot(ATTENUATION_PER_MM[:, _REFERENCE_ENERGY], thickness, axes=1))
+@dataclass(frozen=True, slots=True)
+class _Patch:
+    """The window of one object: its corner in the picture and its attenuation at 74 keV, shape (height, width)."""
+
+    left: int
+    top: int
+    own: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, found: Crossings, seen: NDArray[np.float64], width: int, rows: int) -> _Patch:
+        left, top = (max(0, int(low)) for low in np.floor(seen.min(axis=0))[:2])
+        right, bottom = (int(high) + 1 for high in np.ceil(seen.max(axis=0))[:2])
+        size = min(right, width) - left, min(bottom, rows) - top
+        return cls(left, top, deposit(found, _REFERENCE, *size, left=left, top=top)[0])
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        height, width = self.own.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
-def _truth(
-    label: str, threat: bool, thickness: NDArray[np.float32], total: NDArray[np.float64], pitch: float
-) -> Truth | None:
-    own = _attenuation(thickness)
-    mask = own > _VISIBLE_ATTENUATION
-    if not mask.any():
+def _roughen(attenuation: Array, family: Family, found: Crossings, patch: _Patch, draw: Draw, carry: Carry) -> None:
+    """Make an object's soft matter uneven: its path lengths times 1 plus the grain's share of a noise."""
+    height, width = patch.own.shape
+    noise = carry(family.grain * folds(draw, height, width))
+    for name in _GRAINED:
+        if not np.any(found.material == INDEX[name]):
+            continue
+        one = np.zeros((1, len(INDEX)))
+        one[0, INDEX[name]] = 1.0
+        path = carry(deposit(found, one, width, height, left=patch.left, top=patch.top)[0]) * noise
+        for layer, per_mm in zip(attenuation, ATTENUATION_PER_MM[INDEX[name]], strict=True):
+            layer[patch.window] += path * float(per_mm)
+
+
+def _truth(thing: Packed, patch: _Patch, total: NDArray[np.float64]) -> Truth | None:
+    """What can be known of an object; None where nothing of it shows."""
+    shown = patch.own > VISIBLE_ATTENUATION
+    if not shown.any():
         return None
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    hidden = (total - own)[mask] > own[mask]
-    box = (columns[0] / pitch, rows[0] / pitch, (columns[-1] + 1) / pitch, (rows[-1] + 1) / pitch)
-    return Truth(label, threat, (float(box[0]), float(box[1]), float(box[2]), float(box[3])), float(hidden.mean()))
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    inside = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    own = patch.own[inside]
+    silhouette = shown[inside]
+    visible = silhouette & (total[patch.window][inside] - own <= own)
+    left, top = patch.left + int(columns[0]), patch.top + int(rows[0])
+    box = (float(left), float(top), float(left + own.shape[1]), float(top + own.shape[0]))
+    label = thing.family.label
+    occlusion = 1 - float(visible.sum()) / float(silhouette.sum())
+    return Truth(label, label in THREATS, box, occlusion, thing.mesh.materials(), silhouette, visible)
+
+
+def _on_cpu(array: Array) -> NDArray[Any]:
+    return array if isinstance(array, np.ndarray) else np.asarray(array.cpu())

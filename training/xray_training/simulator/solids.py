@@ -1,91 +1,291 @@
-"""Drawing solids as maps of thickness along the ray, one millimetre a pixel."""
+"""Solids of several materials, in millimetres, as closed surfaces of flat faces.
+
+Every face is a loop of points that turns counter-clockwise seen from outside. Nothing more is needed for
+exact path lengths (see :mod:`xray_training.simulator.rays`): no triangles, no normals, no voxels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from xray_training.simulator.materials import INDEX, MATERIALS
 
-_SUPERSAMPLING_BITS = 4
-Point = tuple[float, float]
+Array = NDArray[np.float64]
+Vector = tuple[float, float, float]
+Outline = Sequence[tuple[float, float]] | Array
+
+ROUND = 14
+"""Sides of what should be round: its cross-section is made equal to the circle's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """The faces of a solid.
+
+    Attributes:
+        points: corners of all faces, loop after loop, shape (n, 3), millimetres.
+        following: for each corner, the next one of its loop, shape (n,).
+        face: for each corner, its face, shape (n,).
+        material: for each face, its material's place in ``MATERIALS``, shape (faces,).
+        sign: for each face, 1.0 where it bounds matter and -1.0 where it bounds a hollow, shape (faces,).
+    """
+
+    points: Array
+    following: NDArray[np.int64]
+    face: NDArray[np.int64]
+    material: NDArray[np.int64]
+    sign: Array
+
+    def moved(self, rotation: Array, shift: Array) -> Mesh:
+        """The solid turned (3 x 3) and then shifted (3)."""
+        return Mesh(self.points @ rotation.T + shift, self.following, self.face, self.material, self.sign)
+
+    def extent(self) -> tuple[Array, Array]:
+        """Least and greatest coordinates, each shape (3,)."""
+        return self.points.min(axis=0), self.points.max(axis=0)
+
+    def materials(self) -> tuple[str, ...]:
+        """The names of its materials."""
+        return tuple(MATERIALS[number] for number in np.unique(self.material))
+
+
+def joined(meshes: Sequence[Mesh]) -> Mesh:
+    """Several meshes as one."""
+    corners = np.cumsum([0, *(len(mesh.points) for mesh in meshes)])
+    faces = np.cumsum([0, *(len(mesh.sign) for mesh in meshes)])
+    return Mesh(
+        np.concatenate([mesh.points for mesh in meshes]),
+        np.concatenate([mesh.following + start for mesh, start in zip(meshes, corners, strict=False)]),
+        np.concatenate([mesh.face + start for mesh, start in zip(meshes, faces, strict=False)]),
+        np.concatenate([mesh.material for mesh in meshes]),
+        np.concatenate([mesh.sign for mesh in meshes]),
+    )
 
 
 class Solid:
-    """A canvas of material thicknesses in millimetres, shape (materials, height, width).
+    """Something built of parts. Parts of one solid should not overlap; a hollow lies inside its part."""
 
-    Coordinates are millimetres from the canvas's upper left. Drawing adds thickness; :meth:`cut` removes it.
-    """
+    def __init__(self) -> None:
+        self._parts: list[Mesh] = []
 
-    def __init__(self, width: float, height: float) -> None:
-        self.thickness: NDArray[np.float32] = np.zeros((len(MATERIALS), round(height), round(width)), np.float32)
+    def mesh(self) -> Mesh:
+        """All parts."""
+        return joined(self._parts)
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height in millimetres."""
-        return self.thickness.shape[2], self.thickness.shape[1]
+    def add(self, other: Solid, *, at: Vector = (0, 0, 0), turn: Array | None = None) -> None:
+        """Add a solid, turned about its origin and put at a place."""
+        rotation = np.eye(3) if turn is None else turn
+        self._parts.append(other.mesh().moved(rotation, np.asarray(at, dtype=np.float64)))
 
-    def plate(self, material: str, depth: float, outline: Sequence[Point]) -> None:
-        """A flat piece of the given depth."""
-        self.thickness[INDEX[material]] += self._mask(outline) * np.float32(depth)
+    def box(self, material: str, size: Vector, at: Vector = (0, 0, 0), *, hollow: bool = False) -> None:
+        """A box of this size around a centre."""
+        half_x, half_y = size[0] / 2, size[1] / 2
+        outline = [(-half_x, -half_y), (half_x, -half_y), (half_x, half_y), (-half_x, half_y)]
+        moved = np.array(outline) + at[:2]
+        self.prism(material, moved, at[2] - size[2] / 2, at[2] + size[2] / 2, hollow=hollow)
 
-    def box(self, material: str, depth: float, left: float, top: float, right: float, bottom: float) -> None:
-        """A flat rectangular piece."""
-        self.plate(material, depth, [(left, top), (right, top), (right, bottom), (left, bottom)])
+    def prism(self, material: str, outline: Outline, low: float, high: float, *, hollow: bool = False) -> None:
+        """An outline in the plane, raised from ``low`` to ``high``. The outline may be concave."""
+        flat = _counter_clockwise(outline)
+        rings = np.stack([np.column_stack([flat, np.full(len(flat), level)]) for level in (low, high)])
+        self._loft(material, rings, hollow)
 
-    def disc(self, material: str, depth: float, centre: Point, radius: float) -> None:
-        """A flat round piece."""
-        self.plate(material, depth, _circle(centre, radius))
+    def loft(
+        self, material: str, sections: Sequence[tuple[float, Outline]], *, hollow: bool = False, alike: bool = False
+    ) -> None:
+        """Outlines of as many points each, one above the other at rising levels, joined by flat triangles.
 
-    def ring(self, material: str, depth: float, centre: Point, outer: float, inner: float) -> None:
-        """A flat ring."""
-        band = self._mask(_circle(centre, outer)) - self._mask(_circle(centre, inner))
-        self.thickness[INDEX[material]] += np.clip(band, 0, 1) * np.float32(depth)
+        Outlines that are ``alike`` (scaled copies of each other) have flat sides already and are joined as they are.
+        """
+        rings = [np.column_stack([np.asarray(outline), np.full(len(outline), level)]) for level, outline in sections]
+        self._loft(material, _turned_outward(np.stack(rings)), hollow, twisted=not alike)
 
-    def rod(self, material: str, start: Point, end: Point, radius: float, *, wall: float | None = None) -> None:
-        """A cylinder seen from the side, or a tube when ``wall`` (mm) is given: chord length per ray."""
-        height, width = self.thickness.shape[1:]
-        y, x = np.mgrid[0:height, 0:width].astype(np.float32) + 0.5
-        axis = np.subtract(end, start)
-        length = float(np.hypot(*axis)) or 1.0
-        direction = axis / length
-        along = (x - start[0]) * direction[0] + (y - start[1]) * direction[1]
-        across = np.abs((y - start[1]) * direction[0] - (x - start[0]) * direction[1])
-        inside = (along >= 0) & (along <= length)
-        chord = 2 * np.sqrt(np.clip(radius**2 - across**2, 0, None))
-        if wall is not None:
-            chord -= 2 * np.sqrt(np.clip((radius - wall) ** 2 - across**2, 0, None))
-        self.thickness[INDEX[material]] += np.where(inside, chord, 0).astype(np.float32)
+    def lathe(
+        self,
+        material: str,
+        profile: Sequence[tuple[float, float]],
+        *,
+        at: Vector = (0, 0, 0),
+        sides: int = ROUND,
+        hollow: bool = False,
+    ) -> None:
+        """A body turned about the x axis through ``at``: pairs of place on the axis, rising, and radius."""
+        circle = _circle(sides)
+        rings = np.stack([np.column_stack([np.full(sides, x), circle * radius]) for x, radius in profile])
+        self._loft(material, rings + np.asarray(at), hollow)
 
-    def line(self, material: str, depth: float, points: Iterable[Point], breadth: float) -> None:
-        """A bent bar or wire of the given breadth and depth."""
-        mask = np.zeros(self.thickness.shape[1:], np.uint8)
-        cv2.polylines(
-            mask, [_fixed(list(points))], False, 255, max(1, round(breadth)), cv2.LINE_AA, _SUPERSAMPLING_BITS
+    def rod(
+        self,
+        material: str,
+        start: Vector,
+        end: Vector,
+        radius: float,
+        *,
+        wall: float | None = None,
+        sides: int = ROUND,
+    ) -> None:
+        """A straight rod, or a tube where a wall is given."""
+        self.tube(material, np.array([start, end]), radius, sides=sides)
+        if wall is not None and wall < radius:
+            self.tube(material, np.array([start, end]), radius - wall, sides=sides, hollow=True)
+
+    def tube(
+        self,
+        material: str,
+        path: Sequence[Vector] | Array,
+        radius: float,
+        *,
+        sides: int = 6,
+        closed: bool = False,
+        hollow: bool = False,
+    ) -> None:
+        """A round bar that follows a path, which runs back into its start where ``closed``."""
+        points = _distinct(np.asarray(path, dtype=np.float64), closed)
+        rings = _swept(points, _circle(sides) * radius, closed)
+        self._loft(material, rings, hollow, twisted=len(points) > 2, closed=closed)
+
+    def strip(self, material: str, path: Sequence[Vector] | Array, breadth: float, depth: float) -> None:
+        """A flat bar that follows a path lying flat, straight from point to point; ``depth`` is upright."""
+        half, rise = breadth / 2, depth / 2
+        section = np.array([(-half, -rise), (half, -rise), (half, rise), (-half, rise)])
+        points = _distinct(np.asarray(path, dtype=np.float64), False)
+        for start in range(len(points) - 1):
+            self._loft(material, _swept(points[start : start + 2], section, False), False)
+
+    def ball(self, material: str, radius: float, at: Vector = (0, 0, 0), *, hollow: bool = False) -> None:
+        """A ball."""
+        angles = np.linspace(0, np.pi, 9)
+        self.lathe(
+            material, [(-radius * float(np.cos(a)), radius * float(np.sin(a))) for a in angles], at=at, hollow=hollow
         )
-        self.thickness[INDEX[material]] += mask.astype(np.float32) / 255 * np.float32(depth)
 
-    def cut(self, outline: Sequence[Point]) -> None:
-        """Remove everything inside the outline."""
-        self.thickness *= 1 - self._mask(outline)
-
-    def cut_disc(self, centre: Point, radius: float) -> None:
-        """Drill a round hole."""
-        self.cut(_circle(centre, radius))
-
-    def _mask(self, outline: Sequence[Point]) -> NDArray[np.float32]:
-        mask = np.zeros(self.thickness.shape[1:], np.uint8)
-        cv2.fillPoly(mask, [_fixed(list(outline))], 255, cv2.LINE_AA, _SUPERSAMPLING_BITS)
-        return np.asarray(mask / 255, dtype=np.float32)
+    def _loft(self, material: str, rings: Array, hollow: bool, *, twisted: bool = False, closed: bool = False) -> None:
+        """Join rings, shape (rings, k, 3), by their sides, and close the ends unless they meet."""
+        corner, following, face, faces = _topology(*rings.shape[:2], twisted, closed)
+        points = rings.reshape(-1, 3)[corner]
+        material_of, sign = np.full(faces, INDEX[material]), np.full(faces, -1.0 if hollow else 1.0)
+        self._parts.append(Mesh(points, following, face, material_of, sign))
 
 
-def _fixed(points: list[Point]) -> NDArray[np.int32]:
-    return np.round(np.array(points) * (1 << _SUPERSAMPLING_BITS)).astype(np.int32)
+def turn(axis: str, degrees: float) -> Array:
+    """The rotation by an angle about an axis, ``x``, ``y`` or ``z``; shape (3, 3)."""
+    angle = np.deg2rad(degrees)
+    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
+    first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    rotation = np.eye(3)
+    rotation[first, first] = rotation[second, second] = cosine
+    rotation[first, second], rotation[second, first] = -sine, sine
+    return rotation
 
 
-def _circle(centre: Point, radius: float) -> list[Point]:
-    angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    return [(centre[0] + radius * float(np.cos(a)), centre[1] + radius * float(np.sin(a))) for a in angles]
+def arc(radius: float, start: float, end: float, steps: int, *, centre: tuple[float, float] = (0, 0)) -> Array:
+    """Points on a circle from one angle to another, in degrees, both included; shape (steps, 2)."""
+    angles = np.deg2rad(np.linspace(start, end, steps))
+    return np.column_stack([centre[0] + radius * np.cos(angles), centre[1] + radius * np.sin(angles)])
+
+
+def disc(radius: float, *, centre: tuple[float, float] = (0, 0), sides: int = ROUND) -> Array:
+    """The outline of a disc, its area that of the circle; shape (sides, 2)."""
+    return np.asarray(_circle(sides) * radius + np.asarray(centre))
+
+
+def rounded(width: float, height: float, radius: float, *, centre: tuple[float, float] = (0, 0)) -> Array:
+    """The outline of a rectangle with round corners; shape (16, 2)."""
+    radius = min(radius, width / 2, height / 2)
+    corners = [(1, 1, 0), (-1, 1, 90), (-1, -1, 180), (1, -1, 270)]
+    middle = np.asarray(centre)
+    return np.concatenate(
+        [
+            arc(radius, a, a + 90, 4, centre=(sx * (width / 2 - radius), sy * (height / 2 - radius))) + middle
+            for sx, sy, a in corners
+        ]
+    )
+
+
+def lifted(outline: Outline, level: float = 0.0) -> Array:
+    """A flat outline or path as points in space; shape (n, 3)."""
+    flat = np.asarray(outline, dtype=np.float64)
+    return np.column_stack([flat, np.full(len(flat), level)])
+
+
+def _circle(sides: int) -> Array:
+    angles = np.arange(sides) * (2 * np.pi / sides)
+    equal_area = float(np.sqrt(2 * np.pi / (sides * np.sin(2 * np.pi / sides))))
+    return equal_area * np.column_stack([np.cos(angles), np.sin(angles)])
+
+
+def _area(outline: Array) -> float:
+    after = np.roll(outline, -1, axis=0)
+    return float((outline[:, 0] * after[:, 1] - after[:, 0] * outline[:, 1]).sum() / 2)
+
+
+def _counter_clockwise(outline: Outline) -> Array:
+    flat = np.asarray(outline, dtype=np.float64)
+    return flat if _area(flat) >= 0 else flat[::-1]
+
+
+def _turned_outward(rings: Array) -> Array:
+    return rings if _area(rings[:, :, :2].mean(axis=0)) >= 0 else rings[:, ::-1]
+
+
+def _distinct(path: Array, closed: bool) -> Array:
+    """A path without points that repeat the one before."""
+    step = np.abs(path - np.roll(path, 1, axis=0)).max(axis=1)
+    step[0] = step[0] if closed else np.inf
+    return np.asarray(path[step > 1e-6])
+
+
+def _swept(path: Array, section: Array, closed: bool) -> Array:
+    """A cross-section carried along a path without twisting; shape (points, k, 3)."""
+    ahead = np.roll(path, -1, axis=0) - path
+    behind = path - np.roll(path, 1, axis=0)
+    if not closed:
+        ahead[-1], behind[0] = behind[-1], ahead[0]
+    along = ahead / np.linalg.norm(ahead, axis=1, keepdims=True) + behind / np.linalg.norm(
+        behind, axis=1, keepdims=True
+    )
+    length = np.linalg.norm(along, axis=1, keepdims=True)
+    along = np.where(
+        length > 1e-9, along / np.maximum(length, 1e-9), ahead / np.linalg.norm(ahead, axis=1, keepdims=True)
+    )
+    up = np.array([0.0, 0.0, 1.0]) if abs(along[0, 2]) < 0.9 else np.array([0.0, 1.0, 0.0])
+    across = _cross(up, along)
+    norms = np.linalg.norm(across, axis=1, keepdims=True)
+    across = np.where(norms > 1e-6, across / np.maximum(norms, 1e-6), _cross(np.array([1.0, 0.0, 0.0]), along))
+    upright = _cross(along, across)
+    return path[:, None, :] + section[None, :, :1] * across[:, None, :] + section[None, :, 1:] * upright[:, None, :]
+
+
+def _cross(one: Array, other: Array) -> Array:
+    """The cross product of vectors, shape (..., 3); many times faster on few vectors than NumPy's."""
+    x, y, z = one[..., 0], one[..., 1], one[..., 2]
+    u, v, w = other[..., 0], other[..., 1], other[..., 2]
+    return np.stack([y * w - z * v, z * u - x * w, x * v - y * u], axis=-1)
+
+
+@cache
+def _topology(
+    rings: int, corners: int, twisted: bool, closed: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
+    """How rings of corners, numbered one after the other, make faces.
+
+    Returns:
+        For each face's loop, after one another: the corners it visits, the place of the next of them, and the face;
+        then the number of faces.
+    """
+    number = np.arange(rings * corners).reshape(rings, corners)
+    here = number if closed else number[:-1]
+    after = np.roll(number, -1, axis=0) if closed else number[1:]
+    quads = np.stack([here, np.roll(here, -1, axis=1), np.roll(after, -1, axis=1), after], axis=2).reshape(-1, 4)
+    loops = [*quads[:, [0, 1, 2]], *quads[:, [0, 2, 3]]] if twisted else [*quads]
+    if not closed:
+        loops += [number[0, ::-1], number[-1]]
+    starts = np.cumsum([0, *(len(loop) for loop in loops)])
+    following = [np.roll(np.arange(len(loop)), -1) + start for loop, start in zip(loops, starts, strict=False)]
+    face = np.repeat(np.arange(len(loops)), [len(loop) for loop in loops])
+    return np.concatenate(loops), np.concatenate(following), face, len(loops)

@@ -1,86 +1,181 @@
-"""Writing simulated scans as an annotated YOLO folder."""
+"""Writing simulated scans as an annotated YOLO folder, so that a stopped run can go on."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from xray_training.simulator.palette import SCANNERS
-from xray_training.simulator.scene import SimulatedScan, simulate
-from xray_training.simulator.threats import THREATS
+from xray_training.datasets.partial_yolo import COLUMNS
+from xray_training.simulator.objects.library import LABELS
+from xray_training.simulator.scene import ANYTHING, Contents, Side, SimulatedScan, Truth, simulate_views
 
 SOURCE = "simulated"
 
+_COLUMNS = (*COLUMNS, "metadata")
+_HIDDEN = 0.97
+_LEAST_PIXELS = 12
+_COMPRESSION = 1
 
-def write_scans(
-    out: Path,
-    *,
-    count: int,
-    seed: int,
-    scanners: tuple[str, ...],
-    processes: int,
-    threats: tuple[str, ...] | None = None,
-) -> Iterator[Path]:
-    """Simulate ``count`` scans into ``out`` and yield each picture's path as it is written.
 
-    Scan ``i`` has the seed ``seed + i`` and the scanner ``scanners[i % len(scanners)]``, so that any
-    one of them can be made again alone; ``threats`` are packed into each, or drawn when not given.
-    The layout is the one that ``datasets.partial_yolo`` reads; ``truth.json`` adds occlusion and the
-    everyday things.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to simulate.
+
+    Attributes:
+        count: number of bags.
+        seed: seed of the first bag; bag ``i`` has ``seed + i``.
+        scanners: bag ``i`` goes through ``scanners[i % len(scanners)]``.
+        contents: which threats are packed into each bag.
+        views: from where each bag is seen.
+        split: the split that the scans are written to.
     """
-    for folder in ("images/train", "labels/train"):
+
+    count: int
+    seed: int
+    scanners: tuple[str, ...]
+    contents: Contents = ANYTHING
+    views: tuple[Side, ...] = ("top",)
+    split: str = "train"
+
+    def bag(self, number: int) -> tuple[int, str]:
+        """Seed and scanner of one bag."""
+        return self.seed + number, self.scanners[number % len(self.scanners)]
+
+    def name(self, number: int, view: Side) -> str:
+        """The name, without its ending, of one bag's picture."""
+        seed, scanner = self.bag(number)
+        return f"{SOURCE}_{scanner}_{seed:06d}_{view}"
+
+
+def write_scans(out: Path, order: Order, *, processes: int) -> Iterator[Path]:
+    """Simulate scans into ``out`` and yield each picture's path, those of an earlier run first.
+
+    The layout is the one that ``datasets.partial_yolo`` reads; labels are the boxes of every canonical item that
+    shows. ``truth.jsonl`` has a line for each scan: every object with label, box, occlusion, materials, and its
+    silhouette and visible part as COCO run-length masks over the whole picture.
+    """
+    for folder in (f"images/{order.split}", f"labels/{order.split}"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    names = list(THREATS)
-    (out / "classes.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
-    (out / "annotated.json").write_text(json.dumps({SOURCE: names}), encoding="utf-8")
-    truth: dict[str, object] = {}
+    (out / "classes.txt").write_text("\n".join(LABELS) + "\n", encoding="utf-8")
+    (out / "annotated.json").write_text(json.dumps({SOURCE: LABELS}), encoding="utf-8")
+    done = _finished(out / "manifest.csv")
     with (
         ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
-        (out / "manifest.csv").open("w", newline="", encoding="utf-8") as manifest,
+        (out / "manifest.csv").open("a", newline="", encoding="utf-8") as manifest,
+        (out / "truth.jsonl").open("a", encoding="utf-8") as truth,
     ):
         rows = csv.writer(manifest)
-        rows.writerow(["file", "source", "scanner", "split", "group", "block"])
-        jobs = [(seed + index, scanners[index % len(scanners)], threats) for index in range(count)]
-        for scan in pool.map(_simulate_job, jobs, chunksize=4):
-            name = f"{SOURCE}_{scan.scanner}_{scan.seed:06d}"
-            picture = out / "images/train" / f"{name}.png"
-            Image.fromarray(scan.pixels).save(picture)
-            (out / "labels/train" / f"{name}.txt").write_text(_yolo_rows(scan, names), encoding="utf-8")
-            rows.writerow([f"images/train/{name}.png", SOURCE, scan.scanner, "train", name, name])
-            truth[picture.name] = {
-                "seed": scan.seed,
-                "scanner": scan.scanner,
-                "objects": [
-                    {"label": o.label, "threat": o.threat, "box": o.box, "occlusion": round(o.occlusion, 3)}
-                    for o in scan.objects
-                ],
-            }
-            yield picture
-    (out / "truth.json").write_text(json.dumps(truth, indent=1), encoding="utf-8")
+        missing = [n for n in range(order.count) if any(order.name(n, view) not in done for view in order.views)]
+        for number in sorted(set(range(order.count)) - set(missing)):
+            yield from (_picture(out, order, number, view) for view in order.views)
+        jobs = ((order, number) for number in missing)
+        for number, scans in zip(missing, pool.map(_simulated, jobs, chunksize=4), strict=True):
+            for scan in scans:
+                name = order.name(number, scan.view)
+                picture = _picture(out, order, number, scan.view)
+                _save(scan, picture)
+                label_file = out / "labels" / order.split / f"{name}.txt"
+                label_file.write_text(_yolo_rows(scan), encoding="utf-8")
+                if name not in done:
+                    truth.write(json.dumps(_described(scan, picture.name)) + "\n")
+                    truth.flush()
+                    rows.writerow(_row(scan, picture.relative_to(out).as_posix(), order.split))
+                    manifest.flush()
+                yield picture
 
 
-def _simulate_job(job: tuple[int, str, tuple[str, ...] | None]) -> SimulatedScan:
-    return simulate(job[0], scanner=job[1], threats=job[2])
+def _finished(manifest: Path) -> set[str]:
+    """The names in a manifest, which is begun where there is none."""
+    if not manifest.exists():
+        manifest.write_text(",".join(_COLUMNS) + "\n", encoding="utf-8")
+    with manifest.open(encoding="utf-8", newline="") as file:
+        return {Path(row["file"]).stem for row in csv.DictReader(file)}
 
 
-def _yolo_rows(scan: SimulatedScan, names: list[str]) -> str:
+def _row(scan: SimulatedScan, file: str, split: str) -> tuple[str, ...]:
+    """A line of the manifest; both views of a bag are of one group."""
+    group = f"{scan.scanner}_{scan.seed:06d}"
+    benign = "false" if any(item.threat for item in scan.objects) else "true"
+    return file, SOURCE, scan.scanner, split, group, group, json.dumps({"benign": benign, "view": scan.view})
+
+
+def _picture(out: Path, order: Order, number: int, view: Side) -> Path:
+    return out / "images" / order.split / f"{order.name(number, view)}.png"
+
+
+def _save(scan: SimulatedScan, picture: Path) -> None:
+    half = picture.with_suffix(".part")
+    Image.fromarray(scan.pixels).save(half, format="PNG", compress_level=_COMPRESSION)
+    os.replace(half, picture)
+
+
+def _simulated(job: tuple[Order, int]) -> tuple[SimulatedScan, ...]:
+    order, number = job
+    seed, scanner = order.bag(number)
+    return simulate_views(seed, scanner=scanner, contents=order.contents, views=order.views)
+
+
+def labelled(scan: SimulatedScan) -> Sequence[Truth]:
+    """The objects that an annotator would box: canonical items of which something shows."""
+    return [
+        item
+        for item in scan.objects
+        if item.label in LABELS and item.occlusion < _HIDDEN and int(item.silhouette.sum()) >= _LEAST_PIXELS
+    ]
+
+
+def _yolo_rows(scan: SimulatedScan) -> str:
     height, width = scan.pixels.shape[:2]
     rows = []
-    for item in scan.objects:
-        if item.threat:
-            x_min, y_min, x_max, y_max = item.box
-            centre = ((x_min + x_max) / 2 / width, (y_min + y_max) / 2 / height)
-            side = ((x_max - x_min) / width, (y_max - y_min) / height)
-            rows.append(f"{names.index(item.label)} {centre[0]:.6f} {centre[1]:.6f} {side[0]:.6f} {side[1]:.6f}\n")
+    for item in labelled(scan):
+        x_min, y_min, x_max, y_max = item.box
+        centre = ((x_min + x_max) / 2 / width, (y_min + y_max) / 2 / height)
+        side = ((x_max - x_min) / width, (y_max - y_min) / height)
+        rows.append(f"{LABELS.index(item.label)} {centre[0]:.6f} {centre[1]:.6f} {side[0]:.6f} {side[1]:.6f}\n")
     return "".join(rows)
 
 
-def scanner_names() -> tuple[str, ...]:
-    """The virtual scanners, in a fixed order."""
-    return tuple(sorted(SCANNERS))
+def _described(scan: SimulatedScan, file: str) -> dict[str, Any]:
+    size = scan.pixels.shape[:2]
+    return {
+        "file": file,
+        "seed": scan.seed,
+        "scanner": scan.scanner,
+        "view": scan.view,
+        "objects": [
+            {
+                "label": item.label,
+                "threat": item.threat,
+                "box": item.box,
+                "occlusion": round(item.occlusion, 3),
+                "materials": item.materials,
+                "silhouette": _run_lengths(item.silhouette, item.box, size),
+                "visible": _run_lengths(item.visible, item.box, size),
+            }
+            for item in scan.objects
+        ],
+    }
+
+
+def _run_lengths(
+    part: NDArray[np.bool_], box: tuple[float, float, float, float], size: tuple[int, int]
+) -> dict[str, Any]:
+    """A mask over the whole picture in COCO's compressed run-length form."""
+    from pycocotools.mask import encode
+
+    whole = np.zeros(size, dtype=np.uint8, order="F")
+    left, top = int(box[0]), int(box[1])
+    whole[top : top + part.shape[0], left : left + part.shape[1]] = part
+    coded = encode(whole)
+    return {"size": list(size), "counts": coded["counts"].decode("ascii")}

@@ -1,0 +1,1 @@
+"""The commands of xray-train, one module a kind of work."""

@@ -1,0 +1,1 @@
+"""What bags hold, by kind."""

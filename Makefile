@@ -50,8 +50,9 @@ format: $(VENV)/.full ## Format the code and sort its imports.
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.full ## Measure start-up and speed against Ultralytics' own predict.
+bench: $(VENV)/.full ## Measure speed: against Ultralytics' own predict, and of the simulator.
 	@$(BIN)/python bench/speed.py
+	@$(BIN)/python bench/simulator.py
 
 results: $(VENV)/.full ## Score the default model on the test scans; writes evals/RESULTS.md.
 	@test -n "$(XRAY_DATA)" || { echo "Set XRAY_DATA to the folder of real scans."; exit 2; }

@@ -64,12 +64,12 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Crossings:
-    """Where rows of the detector cross the edges of faces; arrays of one length.
+    """Where rows of the detector cross the edges at which two faces meet; arrays of one length.
 
     Attributes:
         x: place on the row, pixels.
         row: the row.
-        value: jump in path length, mm.
+        value: jump in path length from one face to the other, mm.
         slope: jump in its slope, mm per pixel.
         material: the material's place in ``MATERIALS``.
     """
@@ -89,10 +89,11 @@ def crossings(mesh: Mesh, seen: NDArray[np.float64], rows: int) -> Crossings:
         seen: its points as :meth:`View.project` gives them, shape (n, 3).
         rows: rows of the detector.
     """
-    after = seen[mesh.following]
-    slopes, offsets, faced = _planes(seen, after, mesh)
-    kept = np.flatnonzero(faced[mesh.face] & (after[:, 1] != seen[:, 1]))
-    start, end, face = seen[kept], after[kept], mesh.face[kept]
+    slopes, offsets = _planes(seen, mesh)
+    begin, finish, left, right = mesh.edges.T
+    kept = np.flatnonzero(seen[begin, 1] != seen[finish, 1])
+    start, end = seen[begin[kept]], seen[finish[kept]]
+    left, right = left[kept], right[kept]
     top, bottom = np.minimum(start[:, 1], end[:, 1]) * SAMPLES, np.maximum(start[:, 1], end[:, 1]) * SAMPLES
     first = np.clip(np.ceil(top - 0.5), 0, rows * SAMPLES).astype(np.int64)
     last = np.clip(np.ceil(bottom - 0.5), 0, rows * SAMPLES).astype(np.int64)
@@ -102,10 +103,11 @@ def crossings(mesh: Mesh, seen: NDArray[np.float64], rows: int) -> Crossings:
     y = (sample + 0.5) / SAMPLES
     share = np.clip((y - start[edge, 1]) / (end[edge, 1] - start[edge, 1]), 0, 1)
     x = start[edge, 0] + share * (end[edge, 0] - start[edge, 0])
-    sense = np.where(end[:, 1] > start[:, 1], -1.0, 1.0) * mesh.sign[face] / SAMPLES
-    face = face[edge]
-    depth = offsets[face] + slopes[face, 0] * x + slopes[face, 1] * y
-    return Crossings(x, sample // SAMPLES, sense[edge] * depth, sense[edge] * slopes[face, 0], mesh.material[face])
+    sense = np.where(end[:, 1] > start[:, 1], -1.0, 1.0) * mesh.sign[left] / SAMPLES
+    slope = sense[:, None] * (slopes[left] - slopes[right])
+    offset = sense * (offsets[left] - offsets[right])
+    value = offset[edge] + slope[edge, 0] * x + slope[edge, 1] * y
+    return Crossings(x, sample // SAMPLES, value, slope[edge, 0], mesh.material[left][edge])
 
 
 def deposit(found: Crossings, weights: Array, width: int, rows: int, *, left: int = 0, top: int = 0) -> Array:
@@ -121,38 +123,41 @@ def deposit(found: Crossings, weights: Array, width: int, rows: int, *, left: in
     """
     xp = array_namespace(found.x)
     x = found.x - left
-    cell = xp.astype(xp.clip(xp.floor(x) + 1.0, 0.0, width + 1.0), xp.int64)
-    place = (found.row - top) * (width + 2) + cell
-    parts = ((found.slope * x / 2 - found.value) * x, found.value - found.slope * x, found.slope / 2)
-    boundary = xp.arange(width + 1, dtype=x.dtype, device=device(x))
+    pixel = xp.clip(xp.floor(x), -1.0, float(width))
+    place = (found.row - top) * (width + 2) + xp.astype(pixel, xp.int64) + 1
+    rest = xp.clip(pixel + 1.0 - x, 0.0, 1.0)
+    within = (found.value + found.slope * rest / 2) * rest
+    level = found.value - found.slope * x
+    middle = xp.arange(width, dtype=x.dtype, device=device(x)) + 0.5
     sums = []
     for weight in weights:
         factor = weight[found.material]
-        constant, linear, square = (_running(xp, place, part * factor, rows, width) for part in parts)
-        integral = (square * boundary + linear) * boundary + constant
-        sums.append(integral[:, 1:] - integral[:, :-1])
+        first, before, slope = (
+            xp.reshape(xp.bincount(place, weights=part * factor, minlength=rows * (width + 2)), (rows, width + 2))
+            for part in (within, level, found.slope)
+        )
+        levels = xp.cumulative_sum(before[:, :width], axis=1)
+        slopes = xp.cumulative_sum(slope[:, :width], axis=1)
+        sums.append(first[:, 1 : width + 1] + levels + slopes * middle)
     return xp.stack(sums)
 
 
-def _running(xp: Any, place: Array, amount: Array, rows: int, width: int) -> Array:
-    """Amounts added up by place, then along each row up to each pixel's boundary."""
-    added = xp.bincount(place, weights=amount, minlength=rows * (width + 2))
-    return xp.cumulative_sum(xp.reshape(added, (rows, width + 2))[:, : width + 1], axis=1)
+def _planes(seen: NDArray[np.float64], mesh: Mesh) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each face, depth's slopes in x and y, shape (faces, 2), and depth at the origin, shape (faces,).
 
-
-def _planes(
-    seen: NDArray[np.float64], after: NDArray[np.float64], mesh: Mesh
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """For each face, depth's slopes in x and y, depth at the origin, and whether the face is not edge-on.
-
-    Normals by Newell's method (Sutherland et al., 1974), which takes any flat loop.
+    A face seen on edge covers nothing and gets zeros. Normals by Newell's method (Sutherland et al., 1974), which takes
+    any flat loop.
     """
     faces = len(mesh.sign)
-    x, y, z = ((seen[:, a] - after[:, a]) * (seen[:, b] + after[:, b]) for a, b in ((1, 2), (2, 0), (0, 1)))
-    normal = np.column_stack([np.bincount(mesh.face, part, faces) for part in (x, y, z)])
+    here, after = seen[mesh.corner], seen[mesh.ahead]
+    normal = [
+        np.bincount(mesh.face, (here[:, a] - after[:, a]) * (here[:, b] + after[:, b]), faces)
+        for a, b in ((1, 2), (2, 0), (0, 1))
+    ]
     corners = np.bincount(mesh.face, minlength=faces)
-    middle = np.column_stack([np.bincount(mesh.face, seen[:, axis], faces) for axis in range(3)]) / corners[:, None]
-    faced = np.abs(normal[:, 2]) > _FLAT * (np.abs(normal).sum(axis=1) + _FLAT)
-    slopes = -normal[:, :2] / np.where(faced, normal[:, 2], 1.0)[:, None]
-    offsets = middle[:, 2] - (slopes * middle[:, :2]).sum(axis=1)
-    return slopes, offsets, faced
+    middle = [np.bincount(mesh.face, here[:, axis], faces) / corners for axis in range(3)]
+    faced = np.abs(normal[2]) > _FLAT * (np.abs(normal[0]) + np.abs(normal[1]) + np.abs(normal[2]) + _FLAT)
+    share = faced / np.where(faced, normal[2], 1.0)
+    slopes = np.column_stack([-normal[0] * share, -normal[1] * share])
+    offsets = np.where(faced, middle[2] - slopes[:, 0] * middle[0] - slopes[:, 1] * middle[1], 0.0)
+    return slopes, offsets

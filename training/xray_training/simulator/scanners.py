@@ -21,8 +21,8 @@ class Palette:
         background: RGB (0..255) of the empty belt.
     """
 
-    gamma: float = 0.45
-    saturation: float = 1.0
+    gamma: float = 0.6
+    saturation: float = 1.8
     hues: tuple[float, float, float] = (0.0, 0.0, 0.0)
     green_from: float = 10.0
     blue_from: float = 16.0
@@ -51,56 +51,77 @@ class Scanner:
 
     palette: Palette = Palette()
     pitch_mm: tuple[float, float] = (1.2, 1.2)
-    photons: float = 12_000.0
+    photons: float = 7_000.0
     electronic: float = 3e-4
-    blur_px: float = 0.6
-    sharpening: float = 0.0
+    blur_px: float = 0.45
+    sharpening: float = 0.7
     scatter: float = 0.015
     row_gain: float = 0.004
     dead_rows: float = 0.2
-    floor: float = 3e-4
+    floor: float = 1e-3
     source_mm: float = 900.0
     held_out: bool = False
 
 
-_VIVID = Palette(gamma=0.42, saturation=1.7, hues=(-8, 10, 0), blue_from=15.0)
-_TEAL = Palette(
-    gamma=0.40, saturation=1.4, hues=(4, 28, -4), green_from=9.5, blue_from=17.0, background=(224, 219, 224)
-)
-
 SCANNERS = {
     "alder": Scanner(),
     "birch": Scanner(
-        Palette(gamma=0.40, saturation=1.5, hues=(0, 14, 6), blue_from=17),
+        Palette(gamma=0.68, saturation=2.3, hues=(-4, 14, 6), blue_from=17),
         pitch_mm=(1.5, 1.4),
-        photons=6_000,
-        blur_px=0.8,
-        sharpening=0.5,
+        photons=4_000,
+        sharpening=1.1,
     ),
-    "cedar": Scanner(_VIVID, pitch_mm=(1.0, 1.05), photons=20_000, blur_px=0.5, row_gain=0.006),
+    "cedar": Scanner(
+        Palette(gamma=0.58, saturation=2.4, hues=(-10, 12, 0), blue_from=15),
+        pitch_mm=(1.0, 1.05),
+        photons=12_000,
+        blur_px=0.4,
+        sharpening=0.8,
+        row_gain=0.006,
+    ),
     "dogwood": Scanner(
-        Palette(gamma=0.50, saturation=0.8, green_from=10.5), pitch_mm=(1.9, 1.8), photons=4_000, scatter=0.03
+        Palette(gamma=0.7, saturation=1.4, green_from=10.5),
+        pitch_mm=(1.9, 1.8),
+        photons=3_000,
+        blur_px=0.35,
+        scatter=0.03,
+        floor=2e-3,
     ),
-    "elm": Scanner(_TEAL, pitch_mm=(1.4, 1.6), photons=9_000, blur_px=0.7, sharpening=0.8, source_mm=700),
+    "elm": Scanner(
+        Palette(0.6, 1.9, (4, 28, -4), green_from=9.5, blue_from=17, background=(224, 219, 224)),
+        pitch_mm=(1.4, 1.6),
+        photons=6_000,
+        blur_px=0.5,
+        sharpening=1.3,
+        source_mm=700,
+    ),
     "fir": Scanner(
-        Palette(gamma=0.48, saturation=0.0), pitch_mm=(1.2, 1.3), photons=5_000, row_gain=0.012, dead_rows=0.8
+        Palette(gamma=0.85, saturation=0.0),
+        pitch_mm=(1.2, 1.3),
+        photons=3_000,
+        sharpening=1.4,
+        row_gain=0.012,
+        dead_rows=0.8,
+        floor=3e-3,
     ),
     "hazel": Scanner(
-        Palette(gamma=0.46, saturation=1.25, hues=(6, -12, 10), green_from=9.8, blue_from=18),
+        Palette(gamma=0.64, saturation=1.7, hues=(6, -8, 10), green_from=9.8, blue_from=18),
         pitch_mm=(1.3, 1.15),
-        photons=8_000,
-        blur_px=0.75,
-        sharpening=0.3,
+        photons=5_000,
+        blur_px=0.5,
+        sharpening=0.4,
         source_mm=1100,
         held_out=True,
     ),
     "juniper": Scanner(
-        Palette(gamma=0.54, saturation=1.9, hues=(-14, 20, 14), blue_from=14.5, background=(252, 250, 240)),
+        Palette(gamma=0.74, saturation=2.6, hues=(-12, 20, 12), blue_from=14.5, background=(252, 250, 240)),
         pitch_mm=(1.7, 1.7),
-        photons=3_500,
-        blur_px=0.9,
+        photons=2_500,
+        blur_px=0.6,
+        sharpening=1.6,
         scatter=0.025,
         row_gain=0.01,
+        floor=4e-3,
         held_out=True,
     ),
 }
@@ -129,8 +150,8 @@ def scanner_called(name: str, draw: Draw) -> Scanner:
     grey = draw.chance(0.2)
     background = draw.choice([(255, 255, 255), (224, 219, 224), (250, 248, 238), (240, 244, 248)], [6, 1, 1, 1])
     palette = Palette(
-        gamma=draw.uniform(0.4, 0.95) if grey else draw.uniform(0.36, 0.65),
-        saturation=0.0 if grey else draw.uniform(0.7, 2.1),
+        gamma=draw.uniform(0.5, 1.1) if grey else draw.uniform(0.42, 0.85),
+        saturation=0.0 if grey else draw.uniform(1.0, 2.8),
         hues=(draw.uniform(-14, 12), draw.uniform(-18, 35), draw.uniform(-12, 14)),
         green_from=draw.uniform(9.3, 11),
         blue_from=draw.uniform(14, 18.5),
@@ -141,11 +162,12 @@ def scanner_called(name: str, draw: Draw) -> Scanner:
     return replace(
         Scanner(palette),
         pitch_mm=(pitch, pitch * draw.uniform(0.88, 1.14)),
-        photons=10 ** draw.uniform(3.4, 4.5),
-        blur_px=draw.uniform(0.4, 1.1),
-        sharpening=draw.choice([0.0, draw.uniform(0.2, 1.2)]),
+        photons=10 ** draw.uniform(3.1, 4.3),
+        blur_px=draw.uniform(0.25, 0.8),
+        sharpening=draw.choice([0.0, draw.uniform(0.3, 1.8)], [1, 3]),
         scatter=draw.uniform(0.005, 0.03),
         row_gain=draw.uniform(0.0, 0.014),
         dead_rows=draw.choice([0.0, 1.0], [3, 1]),
+        floor=10 ** draw.uniform(-3.5, -2.3),
         source_mm=draw.uniform(650, 1400),
     )

@@ -37,7 +37,7 @@ _MARGIN_PX = 14
 _REFERENCE = np.ascontiguousarray(ATTENUATION_PER_MM[None, :, REFERENCE_ENERGY])
 _GRAINED = ("cloth", "paper", "foam", "leather", "water", "polyethylene", "wood")
 _BENIGN = 0.4
-_EVERYDAY = (5, 22)
+_EVERYDAY = (7, 28)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ exact path lengths (see :mod:`xray_training.simulator.rays`): no triangles, no n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -25,25 +25,44 @@ ROUND = 14
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """The faces of a solid.
+    """A solid's points, how its faces run through them, and the edges at which two faces meet.
 
     Attributes:
-        points: corners of all faces, loop after loop, shape (n, 3), millimetres.
-        following: for each corner, the next one of its loop, shape (n,).
-        face: for each corner, its face, shape (n,).
+        points: shape (n, 3), millimetres.
+        corner: the points that the faces' loops visit, loop after loop, shape (corners,).
+        ahead: for each corner, the next point of its loop, shape (corners,).
+        face: for each corner, its face, shape (corners,).
+        edges: from point, to point, the face whose loop runs that way, the face on the other side, shape (edges, 4).
         material: for each face, its material's place in ``MATERIALS``, shape (faces,).
         sign: for each face, 1.0 where it bounds matter and -1.0 where it bounds a hollow, shape (faces,).
     """
 
     points: Array
-    following: NDArray[np.int64]
+    corner: NDArray[np.int64]
+    ahead: NDArray[np.int64]
     face: NDArray[np.int64]
+    edges: NDArray[np.int64]
     material: NDArray[np.int64]
     sign: Array
 
     def moved(self, rotation: Array, shift: Array) -> Mesh:
         """The solid turned (3 x 3) and then shifted (3)."""
-        return Mesh(self.points @ rotation.T + shift, self.following, self.face, self.material, self.sign)
+        return replace(self, points=self.points @ rotation.T + shift)
+
+    def copies(self, points: Array) -> Mesh:
+        """As many solids of this kind as ``points`` has sets of points, shape (copies, n, 3)."""
+        count, each, faces = len(points), len(self.points), len(self.sign)
+        copy = np.arange(count)[:, None]
+        shift = np.array([each, each, faces, faces])
+        return Mesh(
+            points.reshape(-1, 3),
+            (self.corner + copy * each).ravel(),
+            (self.ahead + copy * each).ravel(),
+            (self.face + copy * faces).ravel(),
+            (self.edges + copy[:, :, None] * shift).reshape(-1, 4),
+            np.tile(self.material, count),
+            np.tile(self.sign, count),
+        )
 
     def extent(self) -> tuple[Array, Array]:
         """Least and greatest coordinates, each shape (3,)."""
@@ -56,12 +75,15 @@ class Mesh:
 
 def joined(meshes: Sequence[Mesh]) -> Mesh:
     """Several meshes as one."""
-    corners = np.cumsum([0, *(len(mesh.points) for mesh in meshes)])
-    faces = np.cumsum([0, *(len(mesh.sign) for mesh in meshes)])
+    points = np.cumsum([0, *(len(mesh.points) for mesh in meshes)])[:-1]
+    faces = np.cumsum([0, *(len(mesh.sign) for mesh in meshes)])[:-1]
+    starts = list(zip(meshes, points, faces, strict=True))
     return Mesh(
         np.concatenate([mesh.points for mesh in meshes]),
-        np.concatenate([mesh.following + start for mesh, start in zip(meshes, corners, strict=False)]),
-        np.concatenate([mesh.face + start for mesh, start in zip(meshes, faces, strict=False)]),
+        np.concatenate([mesh.corner + point for mesh, point, _ in starts]),
+        np.concatenate([mesh.ahead + point for mesh, point, _ in starts]),
+        np.concatenate([mesh.face + face for mesh, _, face in starts]),
+        np.concatenate([mesh.edges + np.array([point, point, face, face]) for mesh, point, face in starts]),
         np.concatenate([mesh.material for mesh in meshes]),
         np.concatenate([mesh.sign for mesh in meshes]),
     )
@@ -166,10 +188,10 @@ class Solid:
 
     def _loft(self, material: str, rings: Array, hollow: bool, *, twisted: bool = False, closed: bool = False) -> None:
         """Join rings, shape (rings, k, 3), by their sides, and close the ends unless they meet."""
-        corner, following, face, faces = _topology(*rings.shape[:2], twisted, closed)
-        points = rings.reshape(-1, 3)[corner]
+        corner, ahead, face, edges = _topology(*rings.shape[:2], twisted, closed)
+        faces = int(face[-1]) + 1
         material_of, sign = np.full(faces, INDEX[material]), np.full(faces, -1.0 if hollow else 1.0)
-        self._parts.append(Mesh(points, following, face, material_of, sign))
+        self._parts.append(Mesh(rings.reshape(-1, 3), corner, ahead, face, edges, material_of, sign))
 
 
 def turn(axis: str, degrees: float) -> Array:
@@ -213,6 +235,14 @@ def lifted(outline: Outline, level: float = 0.0) -> Array:
     return np.column_stack([flat, np.full(len(flat), level)])
 
 
+def shifted(points: Array, by: int = 1) -> Array:
+    """For each point of a closed outline or path, the one after it, or before it when ``by`` is -1.
+
+    Many times faster on few points than NumPy's ``roll``.
+    """
+    return np.concatenate((points[by:], points[:by]))
+
+
 def _circle(sides: int) -> Array:
     angles = np.arange(sides) * (2 * np.pi / sides)
     equal_area = float(np.sqrt(2 * np.pi / (sides * np.sin(2 * np.pi / sides))))
@@ -220,7 +250,7 @@ def _circle(sides: int) -> Array:
 
 
 def _area(outline: Array) -> float:
-    after = np.roll(outline, -1, axis=0)
+    after = shifted(outline)
     return float((outline[:, 0] * after[:, 1] - after[:, 0] * outline[:, 1]).sum() / 2)
 
 
@@ -235,15 +265,15 @@ def _turned_outward(rings: Array) -> Array:
 
 def _distinct(path: Array, closed: bool) -> Array:
     """A path without points that repeat the one before."""
-    step = np.abs(path - np.roll(path, 1, axis=0)).max(axis=1)
+    step = np.abs(path - shifted(path, -1)).max(axis=1)
     step[0] = step[0] if closed else np.inf
     return np.asarray(path[step > 1e-6])
 
 
 def _swept(path: Array, section: Array, closed: bool) -> Array:
     """A cross-section carried along a path without twisting; shape (points, k, 3)."""
-    ahead = np.roll(path, -1, axis=0) - path
-    behind = path - np.roll(path, 1, axis=0)
+    ahead = shifted(path) - path
+    behind = path - shifted(path, -1)
     if not closed:
         ahead[-1], behind[0] = behind[-1], ahead[0]
     along = ahead / np.linalg.norm(ahead, axis=1, keepdims=True) + behind / np.linalg.norm(
@@ -269,15 +299,8 @@ def _cross(one: Array, other: Array) -> Array:
 
 
 @cache
-def _topology(
-    rings: int, corners: int, twisted: bool, closed: bool
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
-    """How rings of corners, numbered one after the other, make faces.
-
-    Returns:
-        For each face's loop, after one another: the corners it visits, the place of the next of them, and the face;
-        then the number of faces.
-    """
+def _topology(rings: int, corners: int, twisted: bool, closed: bool) -> tuple[NDArray[np.int64], ...]:
+    """How rings of corners, numbered one after the other, make faces: ``corner``, ``ahead``, ``face``, ``edges``."""
     number = np.arange(rings * corners).reshape(rings, corners)
     here = number if closed else number[:-1]
     after = np.roll(number, -1, axis=0) if closed else number[1:]
@@ -285,7 +308,9 @@ def _topology(
     loops = [*quads[:, [0, 1, 2]], *quads[:, [0, 2, 3]]] if twisted else [*quads]
     if not closed:
         loops += [number[0, ::-1], number[-1]]
-    starts = np.cumsum([0, *(len(loop) for loop in loops)])
-    following = [np.roll(np.arange(len(loop)), -1) + start for loop, start in zip(loops, starts, strict=False)]
+    corner = np.concatenate(loops)
+    ahead = np.concatenate([np.roll(loop, -1) for loop in loops])
     face = np.repeat(np.arange(len(loops)), [len(loop) for loop in loops])
-    return np.concatenate(loops), np.concatenate(following), face, len(loops)
+    side = {(start, end): of for start, end, of in zip(corner.tolist(), ahead.tolist(), face.tolist(), strict=True)}
+    edges = [(start, end, of, side[end, start]) for (start, end), of in side.items() if start < end]
+    return corner, ahead, face, np.array(edges)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from xray_training.simulator.draw import Draw
 
 _COARSEST_PX = 48
-_OCTAVES = 4
+_OCTAVES = 6
+_FADE = 0.72
 
 
 def folds(draw: Draw, height: int, width: int) -> NDArray[np.float64]:
@@ -21,8 +22,8 @@ def folds(draw: Draw, height: int, width: int) -> NDArray[np.float64]:
         rows, columns = int(height / cell) + 2, int(width / cell) + 2
         corners = draw.uniforms(rows * columns, -1, 1).reshape(rows, columns)
         noise = _between(height, rows) @ corners @ _between(width, columns).T
-        total += (1 - 2 * np.abs(noise)) * 0.6**octave
-    return np.clip(total / sum(0.6**octave for octave in range(_OCTAVES)), -1, 1)
+        total += (1 - 2 * np.abs(noise)) * _FADE**octave
+    return np.clip(total / sum(_FADE**octave for octave in range(_OCTAVES)), -1, 1)
 
 
 @lru_cache(maxsize=256)

@@ -218,13 +218,14 @@ def _zip(solid: Solid, draw: Draw, path: Array, level: float, *, closed: bool = 
 def _trolley(solid: Solid, draw: Draw, width: float, height: float) -> None:
     """Two telescopic rails along the case's length, a grip at one end and stays across."""
     spread = height * draw.uniform(0.18, 0.32)
-    material, wall = draw.choice([("aluminium", 1.6), ("steel", 0.9), ("aluminium", 2.4)])
+    material, wall = draw.choice([("aluminium", 1.2), ("aluminium", 2.0), ("steel", 0.7)], [4, 3, 1])
     breadth = draw.uniform(14, 26)
+    pulled = draw.choice(["aluminium", "steel"], [3, 1])
     for side in (-1, 1):
         y = side * spread
         solid.box(material, (width * 0.92, breadth, 12), (0, y, 8))
         solid.box(material, (width * 0.92, breadth - 2 * wall, 12 - 2 * wall), (0, y, 8), hollow=True)
-        solid.rod("steel", (-width * 0.4, y, 8), (width * 0.46, y, 8), 4.5, wall=0.8, sides=8)
+        solid.rod(pulled, (-width * 0.4, y, 8), (width * 0.46, y, 8), 4.5, wall=0.8, sides=8)
         solid.box("abs", (30, breadth + 8, 20), (width * 0.46, y, 10))
         for x in (-0.42, 0.1, 0.42):
             solid.rod("steel", (width * x, y, 0), (width * x, y, 14), 2.2, sides=6)

@@ -67,9 +67,9 @@ def _blade(solid: Solid, draw: Draw, length: float, breadth: float, spine: float
     full = [(0, -half), (0, half), (-length * 0.7, half), (-length, half * clip), (-length * belly, -half)]
     bevel = draw.uniform(0.25, 0.9)
     flat = [(x, max(y, -half + breadth * bevel) if y < 0 else y) for x, y in full]
-    flat[3] = (-length * 0.97, half * max(clip, 0.2))
+    flat[3] = (-length * 0.97, max(half * clip, flat[4][1] + 0.02 * breadth))
     solid.loft("steel", [(-spine / 2, flat), (0, full), (spine / 2, flat)])
-    if draw.chance(0.15):
+    if bevel < 0.45 and draw.chance(0.5):
         solid.prism(
             "steel",
             rounded(length * 0.4, breadth * 0.15, 2, centre=(-length * 0.4, half * 0.5)),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_training.simulator.draw import Draw
-from xray_training.simulator.solids import Array, Mesh, Outline, Solid, Vector, turn
+from xray_training.simulator.solids import Array, Mesh, Outline, Solid, Vector, shifted, turn
 
 UPRIGHT = turn("y", -90)
 """Turns what lies along x so that it stands along z."""
@@ -51,20 +51,8 @@ def repeated(part: Solid, places: Sequence[Vector] | Array, turns: Array | None 
         turns: how each copy is turned (or, by a diagonal, scaled) first, shape (n, 3, 3); not at all by default.
     """
     mesh, shifts = part.mesh(), np.asarray(places, dtype=np.float64)
-    count, corners, faces = len(shifts), len(mesh.points), len(mesh.sign)
-    shaped = (
-        np.broadcast_to(mesh.points, (count, corners, 3)) if turns is None else mesh.points @ turns.transpose(0, 2, 1)
-    )
-    copy = np.arange(count)[:, None]
-    return _Ready(
-        Mesh(
-            (shaped + shifts[:, None, :]).reshape(-1, 3),
-            (mesh.following + copy * corners).ravel(),
-            (mesh.face + copy * faces).ravel(),
-            np.tile(mesh.material, count),
-            np.tile(mesh.sign, count),
-        )
-    )
+    shaped = mesh.points[None] if turns is None else mesh.points @ turns.transpose(0, 2, 1)
+    return _Ready(mesh.copies(shaped + shifts[:, None, :]))
 
 
 def boxes(material: str, sizes: Array, places: Array) -> Solid:
@@ -124,7 +112,7 @@ def inset(outline: Outline, wall: float) -> Array:
     Edges that would turn round, as at corners rounded less than the wall is thick, shrink to a point.
     """
     flat = np.asarray(outline, dtype=np.float64)
-    after = np.roll(flat, -1, axis=0)
+    after = shifted(flat)
     ahead = after - flat
     lengths = np.linalg.norm(ahead, axis=1, keepdims=True)
     sense = np.sign((flat[:, 0] * after[:, 1] - after[:, 0] * flat[:, 1]).sum())
@@ -132,7 +120,7 @@ def inset(outline: Outline, wall: float) -> Array:
     kept = np.flatnonzero(lengths > 1e-9)
     while True:
         moved = _met(flat, inward, wall, kept)
-        onward = ((np.roll(moved, -1, axis=0) - moved) * ahead).sum(axis=1)[kept] > 0
+        onward = ((shifted(moved) - moved) * ahead).sum(axis=1)[kept] > 0
         if onward.all() or onward.sum() < 3:
             return moved
         kept = kept[onward]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ from PIL import Image
 
 from xray_training.datasets.partial_yolo import COLUMNS
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
+from xray_training.datasets.writers.files import replacing_path, write_text
+from xray_training.datasets.writers.yolo import label_row
 from xray_training.projection.insert import Projected, project
 from xray_training.projection.reading import Reading, read_scan
 from xray_training.projection.threat import Threat, simulated_threat
@@ -62,9 +63,9 @@ def project_into(records: Sequence[ScanRecord], plan: Plan, out: Path) -> Iterat
         )
     names = sorted(known | set(plan.labels))
     (out / "images").mkdir(parents=True, exist_ok=True)
-    (out / "classes.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    write_text(out / "classes.txt", "\n".join(names) + "\n")
     annotated = {record.source: sorted(record.annotated) for record in records}
-    (out / "annotated.json").write_text(json.dumps(annotated), encoding="utf-8")
+    write_text(out / "annotated.json", json.dumps(annotated))
     with (
         (out / "manifest.csv").open("w", newline="", encoding="utf-8") as manifest,
         (out / "truth.jsonl").open("w", encoding="utf-8") as truth,
@@ -113,21 +114,16 @@ def _rows(record: ScanRecord, projected: Sequence[Projected], pixels: NDArray[np
     for item in projected:
         left, top, right, bottom = item.box
         boxes.append(LabelledBox(item.label, left / width, top / height, right / width, bottom / height))
-    return "".join(
-        f"{names.index(b.label)} {(b.x_min + b.x_max) / 2:.6f} {(b.y_min + b.y_max) / 2:.6f} "
-        f"{b.x_max - b.x_min:.6f} {b.y_max - b.y_min:.6f}\n"
-        for b in boxes
-    )
+    return "".join(label_row(box, names.index(box.label)) for box in boxes)
 
 
 def _write_scan(out: Path, picture: Path, pixels: NDArray[np.uint8], rows: str) -> None:
     label_file = out / "labels" / picture.relative_to(out / "images").with_suffix(".txt")
     for path in (picture, label_file):
         path.parent.mkdir(parents=True, exist_ok=True)
-    half = picture.with_suffix(".part")
-    Image.fromarray(pixels).save(half, format="PNG", compress_level=1)
-    os.replace(half, picture)
-    label_file.write_text(rows, encoding="utf-8")
+    with replacing_path(picture) as part:
+        Image.fromarray(pixels).save(part, format="PNG", compress_level=1)
+    write_text(label_file, rows)
 
 
 def _described(file: str, record: ScanRecord, projected: Sequence[Projected]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xray_training.datasets.partial_yolo import COLUMNS
+from xray_training.datasets.record import LabelledBox
+from xray_training.datasets.writers.files import replacing_path, write_text
+from xray_training.datasets.writers.yolo import label_row
 from xray_training.simulator.objects.library import LABELS
 from xray_training.simulator.scene import ANYTHING, Contents, Side, SimulatedScan, Truth, simulate_views
 
@@ -67,8 +69,8 @@ def write_scans(out: Path, order: Order, *, processes: int) -> Iterator[Path]:
     """
     for folder in (f"images/{order.split}", f"labels/{order.split}"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    (out / "classes.txt").write_text("\n".join(LABELS) + "\n", encoding="utf-8")
-    (out / "annotated.json").write_text(json.dumps({SOURCE: LABELS}), encoding="utf-8")
+    write_text(out / "classes.txt", "\n".join(LABELS) + "\n")
+    write_text(out / "annotated.json", json.dumps({SOURCE: LABELS}))
     done = _finished(out / "manifest.csv")
     with (
         ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
@@ -86,7 +88,7 @@ def write_scans(out: Path, order: Order, *, processes: int) -> Iterator[Path]:
                 picture = _picture(out, order, number, scan.view)
                 _save(scan, picture)
                 label_file = out / "labels" / order.split / f"{name}.txt"
-                label_file.write_text(_yolo_rows(scan), encoding="utf-8")
+                write_text(label_file, _label_rows(scan))
                 if name not in done:
                     truth.write(json.dumps(_described(scan, picture.name)) + "\n")
                     truth.flush()
@@ -115,9 +117,8 @@ def _picture(out: Path, order: Order, number: int, view: Side) -> Path:
 
 
 def _save(scan: SimulatedScan, picture: Path) -> None:
-    half = picture.with_suffix(".part")
-    Image.fromarray(scan.pixels).save(half, format="PNG", compress_level=_COMPRESSION)
-    os.replace(half, picture)
+    with replacing_path(picture) as part:
+        Image.fromarray(scan.pixels).save(part, format="PNG", compress_level=_COMPRESSION)
 
 
 def _simulated(job: tuple[Order, int]) -> tuple[SimulatedScan, ...]:
@@ -135,14 +136,13 @@ def labelled(scan: SimulatedScan) -> Sequence[Truth]:
     ]
 
 
-def _yolo_rows(scan: SimulatedScan) -> str:
+def _label_rows(scan: SimulatedScan) -> str:
     height, width = scan.pixels.shape[:2]
     rows = []
     for item in labelled(scan):
-        x_min, y_min, x_max, y_max = item.box
-        centre = ((x_min + x_max) / 2 / width, (y_min + y_max) / 2 / height)
-        side = ((x_max - x_min) / width, (y_max - y_min) / height)
-        rows.append(f"{LABELS.index(item.label)} {centre[0]:.6f} {centre[1]:.6f} {side[0]:.6f} {side[1]:.6f}\n")
+        left, top, right, bottom = item.box
+        box = LabelledBox(item.label, left / width, top / height, right / width, bottom / height)
+        rows.append(label_row(box, LABELS.index(item.label)))
     return "".join(rows)
 
 

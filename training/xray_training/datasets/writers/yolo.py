@@ -52,7 +52,7 @@ def write_yolo(
             for path in (picture, labels):
                 path.parent.mkdir(parents=True, exist_ok=True)
             copy_picture(record.image, picture, link=link)
-            write_text(labels, "".join(_row(box, vocabulary) for box in record.boxes))
+            write_text(labels, "".join(label_row(box, vocabulary.number(box.label)) for box in record.boxes))
             rows.writerow(_line(record, picture.relative_to(out).as_posix(), vocabulary))
             kept |= {picture, labels}
             splits.add(record.split)
@@ -64,10 +64,11 @@ def write_yolo(
         write_text(out / "data.yaml", _ABOUT + _data_yaml(splits, vocabulary.labels))
 
 
-def _row(box: LabelledBox, vocabulary: Vocabulary) -> str:
+def label_row(box: LabelledBox, number: int) -> str:
+    """A line of a label file: the class's number, and the box as centre and size in shares of the picture."""
     x, y = (box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2
     width, height = box.x_max - box.x_min, box.y_max - box.y_min
-    return f"{vocabulary.number(box.label)} {x:.10g} {y:.10g} {width:.10g} {height:.10g}\n"
+    return f"{number} {x:.10g} {y:.10g} {width:.10g} {height:.10g}\n"
 
 
 def _line(record: ScanRecord, file: str, vocabulary: Vocabulary) -> list[str]:

@@ -206,6 +206,22 @@ def test_projecting_into_a_folder_gives_scans_with_one_box_more(benign: Path, tm
         np.testing.assert_allclose(record.corners(width, height)[-1], said["projected"][0]["box"], atol=0.01)
 
 
+def test_a_stopped_projection_goes_on_and_ends_like_one_that_was_not(benign: Path, tmp_path: Path) -> None:
+    whole, halted = tmp_path / "whole", tmp_path / "halted"
+    assert run(str(benign), "--out", str(whole), "--label", "gun")[0] == 0
+    assert run(str(benign), "--out", str(halted), "--label", "gun", "--limit", "1")[0] == 0
+    assert run(str(benign), "--out", str(halted), "--label", "gun")[0] == 0
+    for file in ("manifest.csv", "truth.jsonl"):
+        assert (halted / file).read_text() == (whole / file).read_text()
+
+
+def test_a_folder_of_another_projection_is_left_alone(benign: Path, tmp_path: Path) -> None:
+    assert run(str(benign), "--out", str(tmp_path), "--label", "gun")[0] == 0
+    status, output = run(str(benign), "--out", str(tmp_path), "--label", "knife")
+    assert status == 1
+    assert "already holds something else" in output
+
+
 def test_cut_outs_of_annotated_scans_can_be_projected(benign: Path, tmp_path: Path) -> None:
     armed = tmp_path / "armed"
     command = ["data", "simulate", "--out", str(armed), "--count", "2", "--scanner", "birch", "--threat", "wrench"]

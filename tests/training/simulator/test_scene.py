@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
 
 import cv2
@@ -67,6 +71,27 @@ def test_the_same_seed_and_scanner_give_the_same_scan(scanner: str) -> None:
 def test_scans_are_those_that_every_machine_makes() -> None:
     """A change of the simulator changes these; a change of machine, of NumPy or of its processor must not."""
     assert {name: digest(simulate(5, scanner=name)) for name in scanner_names()} == PINNED
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="disables instructions of x86-64 processors")
+def test_a_processor_without_wide_instructions_makes_the_same_scans() -> None:
+    code = "from tests.training.simulator import test_scene as t; "
+    code += "print(t.digest(t.simulate(5, scanner='wild')))"
+    old = {"NPY_DISABLE_CPU_FEATURES": " ".join(WIDE & available()), "OPENBLAS_CORETYPE": "Prescott"}
+    made = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **old}
+    )
+    assert made.stdout.strip() == PINNED[WILD]
+
+
+def available() -> set[str]:
+    """The processor features that NumPy found and can do without."""
+    found = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
+    return set(found)
+
+
+WIDE = {"X86_V4", "X86_V3", "AVX512F", "AVX512CD", "AVX512_SKX", "AVX512_ICL", "AVX512_SPR", "AVX2", "FMA3"}
 
 
 def test_another_seed_or_scanner_gives_another_scan() -> None:

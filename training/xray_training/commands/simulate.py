@@ -13,11 +13,13 @@ from rich.progress import track
 from xray_agent_tools.errors import InvalidArgument
 from xray_training.datasets.record import DatasetError, ScanRecord
 from xray_training.datasets.sources import source_of
+from xray_training.datasets.writers.files import claim
 from xray_training.simulator.objects.library import LABELS, THREATS
 from xray_training.simulator.scanners import TRAINING_SCANNERS, scanner_names
 from xray_training.simulator.scene import Contents, Side
 
 if TYPE_CHECKING:
+    from xray_training.projection.folder import Plan
     from xray_training.projection.threat import Threat
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
@@ -118,7 +120,8 @@ def project(
     """Project threats into the real scans of SCANS, for augmentation and for testing screeners.
 
     Threats are multiplied in, in attenuation space, at the scan's scale, with the noise that a scanner would add. SCANS
-    is any dataset that can be read, or a plain folder of pictures with --vouch. The result is an annotated YOLO folder.
+    is any dataset that can be read, or a plain folder of pictures with --vouch. The result is an annotated YOLO folder. The
+    same command goes on with a run that was stopped.
     """
     from xray_training.projection.folder import Plan, project_into
 
@@ -133,11 +136,28 @@ def project(
             raise DatasetError(f"{scans} holds no scan to project into")
         library = _cut_outs(cut_outs, wanted) if cut_outs else ()
         plan = Plan(wanted, per_scan, seed, library, pitch)
+        claim(out, _made_of(scans, cut_outs, plan, split, benign_only=benign_only))
         chosen = records[:limit]
         written = list(track(project_into(chosen, plan, out), description="Projecting", total=len(chosen)))
     except DatasetError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"wrote {len(written)} scans to {out}; {len(chosen) - len(written)} had no room for a threat")
+
+
+def _made_of(
+    scans: Path, cut_outs: Path | None, plan: Plan, split: str | None, *, benign_only: bool
+) -> dict[str, object]:
+    """What a folder of projected scans says it was made of, so that only the same command goes on with it."""
+    return {
+        "projected into": str(scans),
+        "split": split,
+        "benign only": benign_only,
+        "labels": list(plan.labels),
+        "per scan": plan.per_scan,
+        "seed": plan.seed,
+        "pitch": plan.pitch_mm,
+        "cut out of": None if cut_outs is None else str(cut_outs),
+    }
 
 
 def _records(scans: Path, source: str | None, split: str | None, *, vouch: bool) -> list[ScanRecord]:

@@ -89,6 +89,13 @@ def read(
     return records
 
 
+def finished(manifest: Path, columns: Sequence[str]) -> set[str]:
+    """The names, without endings, of the pictures in a half-written manifest, which is begun where there is none."""
+    if not manifest.exists():
+        manifest.write_text(",".join(columns) + "\n", encoding="utf-8")
+    return {Path(row["file"]).stem for _, row in _rows(manifest)}
+
+
 @dataclass(frozen=True, slots=True)
 class _Folder:
     """What every line of the manifest is read against."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from xray_training.datasets.partial_yolo import COLUMNS
+from xray_training.datasets.partial_yolo import COLUMNS, finished
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
 from xray_training.datasets.writers.files import replacing_path, write_text
 from xray_training.datasets.writers.yolo import label_row
@@ -50,7 +50,8 @@ def project_into(records: Sequence[ScanRecord], plan: Plan, out: Path) -> Iterat
 
     A label goes only into scans whose source annotates it, so that what is not boxed stays known to be absent. Boxes
     that the scans had are kept. ``truth.jsonl`` says of every picture which boxes were projected, from which scan, and
-    how far each is hidden. A scan without room for any threat is left out.
+    how far each is hidden. A scan without room for any threat is left out. Scans that an earlier, stopped run wrote are
+    not made again.
 
     Raises:
         DatasetError: no scan's source annotates any of the labels, or a picture cannot be read.
@@ -66,23 +67,28 @@ def project_into(records: Sequence[ScanRecord], plan: Plan, out: Path) -> Iterat
     write_text(out / "classes.txt", "\n".join(names) + "\n")
     annotated = {record.source: sorted(record.annotated) for record in records}
     write_text(out / "annotated.json", json.dumps(annotated))
+    done = finished(out / "manifest.csv", _COLUMNS)
     with (
-        (out / "manifest.csv").open("w", newline="", encoding="utf-8") as manifest,
-        (out / "truth.jsonl").open("w", encoding="utf-8") as truth,
+        (out / "manifest.csv").open("a", newline="", encoding="utf-8") as manifest,
+        (out / "truth.jsonl").open("a", encoding="utf-8") as truth,
     ):
         rows = csv.writer(manifest)
-        rows.writerow(_COLUMNS)
         for number, record in enumerate(records):
+            name = f"projected_{number:06d}_{record.image.stem}"
+            picture = out / "images" / record.split / f"{name}.png"
+            if name in done:
+                yield picture
+                continue
             pixels, projected = _with_threats(record, plan, Draw(plan.seed, number))
             if not projected:
                 continue
-            name = f"projected_{number:06d}_{record.image.stem}"
-            picture = out / "images" / record.split / f"{name}.png"
             _write_scan(out, picture, pixels, _rows(record, projected, pixels, names))
             file = picture.relative_to(out).as_posix()
+            truth.write(json.dumps(_described(file, record, projected)) + "\n")
+            truth.flush()
             own = json.dumps(sorted(record.annotated))
             rows.writerow([file, record.source, record.scanner, record.split, record.group, record.block, own])
-            truth.write(json.dumps(_described(file, record, projected)) + "\n")
+            manifest.flush()
             yield picture
 
 

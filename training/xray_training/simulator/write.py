@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from xray_training.datasets.partial_yolo import COLUMNS
+from xray_training.datasets.partial_yolo import COLUMNS, finished
 from xray_training.datasets.record import LabelledBox
 from xray_training.datasets.writers.files import replacing_path, write_text
 from xray_training.datasets.writers.yolo import label_row
@@ -71,7 +71,7 @@ def write_scans(out: Path, order: Order, *, processes: int) -> Iterator[Path]:
         (out / folder).mkdir(parents=True, exist_ok=True)
     write_text(out / "classes.txt", "\n".join(LABELS) + "\n")
     write_text(out / "annotated.json", json.dumps({SOURCE: LABELS}))
-    done = _finished(out / "manifest.csv")
+    done = finished(out / "manifest.csv", _COLUMNS)
     with (
         ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
         (out / "manifest.csv").open("a", newline="", encoding="utf-8") as manifest,
@@ -95,14 +95,6 @@ def write_scans(out: Path, order: Order, *, processes: int) -> Iterator[Path]:
                     rows.writerow(_row(scan, picture.relative_to(out).as_posix(), order.split))
                     manifest.flush()
                 yield picture
-
-
-def _finished(manifest: Path) -> set[str]:
-    """The names in a manifest, which is begun where there is none."""
-    if not manifest.exists():
-        manifest.write_text(",".join(_COLUMNS) + "\n", encoding="utf-8")
-    with manifest.open(encoding="utf-8", newline="") as file:
-        return {Path(row["file"]).stem for row in csv.DictReader(file)}
 
 
 def _row(scan: SimulatedScan, file: str, split: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from xray_training.simulator.draw import Draw
+from xray_training.simulator.materials import GRAMS_PER_MM3
 from xray_training.simulator.objects import apparel, electronics, household, vessels
 from xray_training.simulator.objects.family import Family
 from xray_training.simulator.objects.forms import boxes, inset, repeated
@@ -16,30 +17,6 @@ from tests.training.simulator.rays_of import paths, pose
 from xray_agent_tools.taxonomy import taxonomy
 
 FAMILIES = {family.label: family for module in (electronics, vessels, apparel, household) for family in module.FAMILIES}
-
-GRAMS_PER_MM3 = {
-    "polyethylene": 0.95e-3,
-    "foam": 0.06e-3,
-    "abs": 1.05e-3,
-    "water": 1.0e-3,
-    "ethanol": 0.79e-3,
-    "butane": 0.58e-3,
-    "paper": 0.8e-3,
-    "leather": 0.9e-3,
-    "rubber": 1.1e-3,
-    "pvc": 1.38e-3,
-    "glass": 2.5e-3,
-    "silicon": 2.33e-3,
-    "circuit_board": 1.85e-3,
-    "aluminium": 2.7e-3,
-    "lithium_cell": 2.5e-3,
-    "steel": 7.87e-3,
-    "brass": 8.5e-3,
-    "copper": 8.96e-3,
-    "tin": 7.31e-3,
-    "wood": 0.6e-3,
-    "cloth": 0.25e-3,
-}
 
 WITHOUT_ENTRY = {
     "cable",

@@ -120,8 +120,8 @@ def project(
     """Project threats into the real scans of SCANS, for augmentation and for testing screeners.
 
     Threats are multiplied in, in attenuation space, at the scan's scale, with the noise that a scanner would add. SCANS
-    is any dataset that can be read, or a plain folder of pictures with --vouch. The result is an annotated YOLO folder. The
-    same command goes on with a run that was stopped.
+    is any dataset that can be read, or a plain folder of pictures with --vouch. The result is an annotated YOLO folder.
+    The same command goes on with a run that was stopped.
     """
     from xray_training.projection.folder import Plan, project_into
 

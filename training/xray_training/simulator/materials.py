@@ -60,3 +60,6 @@ ATTENUATION_PER_MM: NDArray[np.float64] = np.array(
     [[density * value / 10 for value in values] for density, values in _DENSITY_AND_COEFFICIENTS.values()]
 )
 """Linear attenuation in 1/mm, shape (materials, energies)."""
+
+GRAMS_PER_MM3 = {name: density / 1000 for name, (density, _) in _DENSITY_AND_COEFFICIENTS.items()}
+"""Density as packed."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,41 @@ def test_linked_pictures_are_the_same_files(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     (before,), (after,) = partial_yolo.read(root), partial_yolo.read(tmp_path / "out")
     assert after.image.samefile(before.image)
+    assert digest(after) == digest(before)
+
+
+def test_a_folder_read_as_another_format_is_something_else(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "in", {"north": ("knife",)}, [Drawn("north")])
+    command_line = [str(root), "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(command, command_line).exit_code == 0
+    result = CliRunner().invoke(command, [*command_line, "--from", "yolo"])
+    assert result.exit_code == 1
+    assert "holds something else" in result.output
+
+
+def test_a_long_name_is_cut_to_what_a_file_system_takes(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "in", {"north": ("knife",)}, [Drawn("north")])
+    long = "north_" + "行" * 78
+    for folder, suffix in (("images", ".png"), ("labels", ".txt")):
+        (root / folder / f"train/north_000{suffix}").rename(root / folder / f"train/{long}{suffix}")
+    manifest = root / "manifest.csv"
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace("north_000", long), encoding="utf-8")
+    result = CliRunner().invoke(command, [str(root), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    (record,) = partial_yolo.read(tmp_path / "out")
+    assert record.image.stem == "north_" + "行" * 38
+    assert record.image.is_file()
+
+
+def test_a_copy_that_differs_though_its_size_and_date_are_alike_is_copied_again(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "in", {"north": ("knife",)}, [Drawn("north")])
+    command_line = [str(root), "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(command, command_line).exit_code == 0
+    (before,), (after,) = partial_yolo.read(root), partial_yolo.read(tmp_path / "out")
+    state = after.image.stat()
+    after.image.write_bytes(bytes(state.st_size))
+    os.utime(after.image, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert CliRunner().invoke(command, command_line).exit_code == 0
     assert digest(after) == digest(before)
 
 

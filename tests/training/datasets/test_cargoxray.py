@@ -47,3 +47,23 @@ def test_tools_are_neither_annotated_as_hammers_nor_as_anything_else(tmp_path: P
 def test_another_roboflow_export_is_not_taken_for_cargoxray(tmp_path: Path) -> None:
     document(tmp_path / "train/_annotations.coco.json", coco_file([], ["shoes", "knife"]))
     assert not cargoxray.recognises(tmp_path)
+
+
+def test_an_export_of_ours_or_a_set_of_a_few_of_its_names_is_not_taken_for_cargoxray(tmp_path: Path) -> None:
+    few = cargoxray_tree(tmp_path / "few")
+    for path in few.rglob("*.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["categories"] = [c for c in content["categories"] if c["name"] in ("textiles", "car_wheels", "shoes")]
+        document(path, content)
+    assert not cargoxray.recognises(few)
+    ours = cargoxray_tree(tmp_path / "ours")
+    for path in ours.rglob("*.json"):
+        document(path, {**json.loads(path.read_text(encoding="utf-8")), "annotated": {"north": ["shoes"]}})
+    assert not cargoxray.recognises(ours)
+
+
+def test_most_of_its_names_are_enough_without_the_super_category(tmp_path: Path) -> None:
+    for path in cargoxray_tree(tmp_path).rglob("*.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        document(path, {**content, "categories": content["categories"][1:10]})
+    assert cargoxray.recognises(tmp_path)

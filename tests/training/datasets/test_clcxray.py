@@ -48,3 +48,13 @@ def test_what_is_dangerous_to_drink_is_annotated_as_well(tmp_path: Path) -> None
 def test_a_coco_set_of_other_classes_is_not_taken_for_clcxray(tmp_path: Path) -> None:
     document(tmp_path / "annotations/instances_val2017.json", coco_file([("a.png", (9, 9), [])], ["person", "knife"]))
     assert not clcxray.recognises(tmp_path)
+
+
+def test_a_set_of_some_of_its_classes_or_an_export_of_ours_is_not_taken_for_clcxray(tmp_path: Path) -> None:
+    path = tmp_path / "annotations/instances_train2017.json"
+    document(path, coco_file([("a.png", (9, 9), [])], ["knife"]))
+    assert not clcxray.recognises(tmp_path)
+    document(path, coco_file([("a.png", (9, 9), [])], CLCXRAY[:-1]))
+    assert not clcxray.recognises(tmp_path)
+    document(path, {**coco_file([("a.png", (9, 9), [])], CLCXRAY), "annotated": {"north": ["knife"]}})
+    assert not clcxray.recognises(tmp_path)

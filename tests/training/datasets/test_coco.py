@@ -108,6 +108,7 @@ def test_what_our_own_export_adds_wins_over_what_a_reader_would_assume(tmp_path:
 def test_two_boxes_of_one_source_name_keep_it(tmp_path: Path) -> None:
     items = [("knife", (1, 2, 30, 20)), ("knife", (5, 5, 9, 9)), ("knife", (5, 5, 9, 9))]
     content = coco_file([("a.png", (40, 30), items)], ["knife"])
+    content["annotated"] = {"mine": ["knife"]}
     content["annotations"][0]["original"] = "dagger"
     document(tmp_path / FILE, content)
     picture(tmp_path / "images/train/a.png", (40, 30))
@@ -228,3 +229,63 @@ def test_every_box_survives_in_pixels(tmp_path_factory: pytest.TempPathFactory, 
         picture(root / "images/train/a.png", (100, 50))
     (record,) = coco.read(root)
     assert record.corners(100, 50).tolist()[0] == pytest.approx(corners, abs=1e-3)
+
+
+def test_boxes_of_one_original_name_keep_each_its_own_category(tmp_path: Path) -> None:
+    items = [("knife", (1, 2, 30, 20)), ("gun", (5, 5, 9, 9)), ("knife", (2, 3, 8, 9))]
+    content = coco_file([("a.png", (40, 30), items)], ["knife", "gun"])
+    content["annotated"] = {}
+    for annotation in content["annotations"][:2]:
+        annotation["original"] = "toy"
+    document(tmp_path / FILE, content)
+    picture(tmp_path / "images/train/a.png", (40, 30))
+    (record,) = coco.read(tmp_path)
+    assert [(box.label, box.original) for box in record.boxes] == [("knife", "toy"), ("gun", "toy"), ("knife", "")]
+
+
+def test_an_empty_group_of_ours_stays_empty(tmp_path: Path) -> None:
+    content = coco_file([("a_1.png", (40, 30), [])], ["knife"])
+    content["annotated"] = {"north": ["knife"]}
+    content["images"][0] |= {"source": "north", "group": "", "block": "", "scanner": ""}
+    document(tmp_path / FILE, content)
+    picture(tmp_path / "images/train/a_1.png", (40, 30))
+    (record,) = coco.read(tmp_path)
+    assert (record.group, record.block, record.scanner) == ("", "", "")
+
+
+def test_fields_that_are_not_ours_neither_cost_an_image_nor_mean_anything(tmp_path: Path) -> None:
+    tree = coco_tree(tmp_path / "mine")
+    before = list(coco.read(tree))
+    content = train(tree)
+    content["images"][0] |= {"metadata": {"n": 1}, "group": 7, "split": ["x"], "source": "web", "stretch": -1}
+    content["annotations"][0]["original"] = 5
+    records, faults = heard(coco.read, changed(tree, content))
+    assert faults == []
+    assert records == before
+
+
+def test_a_super_category_that_boxes_use_is_a_class(tmp_path: Path) -> None:
+    content = coco_file([("a.png", (40, 30), [("gun", (1, 2, 30, 20))])], ["gun", "knife"])
+    content["categories"][1]["supercategory"] = "gun"
+    document(tmp_path / FILE, content)
+    picture(tmp_path / "images/train/a.png", (40, 30))
+    (record,) = coco.read(tmp_path)
+    assert [box.label for box in record.boxes] == ["gun"]
+    assert record.annotated == {"gun", "knife"}
+
+
+def test_a_size_that_was_scaled_is_told_once_for_all_boxes(tmp_path: Path) -> None:
+    picture(coco_tree(tmp_path) / "images/train/0001.png", (100, 50))
+    (record, _), faults = heard(coco.read, tmp_path)
+    assert len(record.boxes) == 2
+    assert [fault.kind for fault in faults] == [FaultKind.SIZE_RESCALED]
+
+
+def test_frames_of_a_roboflow_export_share_blocks_across_its_random_split(tmp_path: Path) -> None:
+    for folder, number in (("train", 7), ("valid", 8), ("test", 60)):
+        name = f"bag_{number}_png.rf.{folder}0.jpg"
+        document(tmp_path / folder / "_annotations.coco.json", coco_file([(name, (40, 30), [])], ["knife"]))
+        picture(tmp_path / folder / name, (40, 30))
+    first, second, other = coco.read(tmp_path)
+    assert first.block == second.block != other.block
+    assert len({first.group, second.group, other.group}) == 3

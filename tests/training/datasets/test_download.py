@@ -46,6 +46,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     cut_after: int | None = None
     promise: int | None = None
+    give: int | None = None
 
 
 @dataclass
@@ -110,9 +111,11 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         body = hosted.content[start or 0 :]
+        if answer.give is not None and start is not None:
+            body = body[: answer.give]
         self.send_response(200 if start is None else 206)
         if start is not None:
-            self.send_header("Content-Range", f"bytes {start}-{len(hosted.content) - 1}/{len(hosted.content)}")
+            self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{len(hosted.content)}")
         if hosted.etag:
             self.send_header("ETag", hosted.etag)
         if hosted.modified:
@@ -256,6 +259,30 @@ def test_a_checksum_allows_going_on_where_the_server_vouches_for_nothing(site: S
     assert (tmp_path / "a").read_bytes() == CONTENT
 
 
+def test_a_part_shorter_than_was_asked_for_is_not_taken_for_the_rest(site: Site, tmp_path: Path) -> None:
+    hosted = Hosted(answers=[Answer(cut_after=40_000), Answer(give=20_000)])
+    heard: list[tuple[int, int | None]] = []
+    with new_client() as client:
+        url = site.host("/a", hosted)
+        fetch(
+            url,
+            tmp_path / "a",
+            client=client,
+            patience=Waits().patience(),
+            progress=lambda *at: heard.append(at),
+        )
+    assert (tmp_path / "a").read_bytes() == CONTENT
+    assert [request.get("Range") for request in hosted.asked] == [None, "bytes=40000-", "bytes=60000-"]
+    assert {total for _, total in heard} == {len(CONTENT)}
+
+
+def test_a_folder_in_the_place_of_the_file_is_told(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for sha256 in (SHA256, None):
+        with pytest.raises(DownloadError, match="is a folder"):
+            get(site.host("/a", Hosted()), tmp_path / "a", sha256=sha256)
+
+
 def test_a_part_that_was_whole_already_is_kept(site: Site, tmp_path: Path) -> None:
     url = site.host("/a", Hosted())
     (tmp_path / "a.part").write_bytes(CONTENT)
@@ -352,9 +379,11 @@ def test_trouble_that_does_not_pass_is_told(status: int, said: str, site: Site, 
 def test_what_the_server_asks_to_wait_is_waited(site: Site, tmp_path: Path) -> None:
     waits = Waits()
     dated = formatdate(time.time() + 60, usegmt=True)
-    answers = [Answer(status=429, headers={"Retry-After": after}) for after in ("7", dated, "soon", "0")]
-    get(site.host("/a", Hosted(answers=answers)), tmp_path / "a", patience=waits.patience(attempts=5))
-    assert waits.asked == pytest.approx([7.0, 60.0, 4.0, 0.0], abs=3)
+    zoneless = formatdate(time.time() + 60)
+    assert zoneless.endswith("-0000")
+    answers = [Answer(status=429, headers={"Retry-After": after}) for after in ("7", dated, "soon", "0", zoneless)]
+    get(site.host("/a", Hosted(answers=answers)), tmp_path / "a", patience=waits.patience(attempts=6))
+    assert waits.asked == pytest.approx([7.0, 60.0, 4.0, 0.0, 60.0], abs=3)
 
 
 def test_a_server_that_asks_to_wait_for_hours_is_given_up(site: Site, tmp_path: Path) -> None:
@@ -447,7 +476,7 @@ def test_an_archive_is_unpacked_once_into_a_folder_of_its_name(kind: str, tmp_pa
     archive = (zipped if kind == "zip" else tarred)(tmp_path / f"set.v1.{kind}", "a/b.txt", "c.txt")
     folder = unpack(archive, tmp_path)
     assert folder == tmp_path / "set.v1"
-    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == ["a", "a/b.txt", "c.txt"]
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("[!.]*")) == ["a", "a/b.txt", "c.txt"]
     (folder / "c.txt").write_text("changed", encoding="utf-8")
     unpack(archive, tmp_path)
     assert (folder / "c.txt").read_text(encoding="utf-8") == "changed"
@@ -468,6 +497,23 @@ def test_an_archive_that_reaches_out_of_its_folder_is_refused_whole(make: object
     with pytest.raises(DatasetError, match="not to be trusted"):
         unpack(archive, tmp_path)
     assert only(tmp_path) == [archive.name]
+
+
+@pytest.mark.parametrize("names", [(), ("other.txt",)])
+def test_a_folder_that_is_not_of_this_archive_is_not_taken_for_unpacked(names: tuple[str, ...], tmp_path: Path) -> None:
+    if names:
+        unpack(zipped(tmp_path / "set.zip", *names), tmp_path)
+    else:
+        (tmp_path / "set").mkdir()
+    with pytest.raises(DatasetError, match="there already"):
+        unpack(zipped(tmp_path / "set.zip", "a.txt"), tmp_path)
+    assert not (tmp_path / "set/a.txt").exists()
+
+
+def test_an_archive_that_lists_its_own_folder_is_unpacked(tmp_path: Path) -> None:
+    folder = unpack(zipped(tmp_path / "set.zip", "./", "./a/", "./a/b.txt"), tmp_path)
+    assert folder is not None
+    assert (folder / "a/b.txt").is_file()
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz", "a.tar"])
@@ -585,6 +631,15 @@ def test_pictures_that_fail_are_told_and_fetched_by_a_later_run(site: Site, tmp_
     assert "HTTP 403" in result.output
     assert run(LUGGAGE, "--out", tmp_path / "out").exit_code == 0
     assert len(site.files[path].asked) == 2
+
+
+def test_a_folder_for_the_pictures_that_cannot_be_written_is_told(site: Site, tmp_path: Path) -> None:
+    tree = luggage(site, tmp_path / "tree")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    result = run(LUGGAGE, "--out", tmp_path / "file/out", "--annotations", tree / "_annotations.train.jsonl")
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "Not a directory" in result.output
 
 
 def test_a_server_that_refuses_everything_is_not_asked_for_every_picture(site: Site, tmp_path: Path) -> None:

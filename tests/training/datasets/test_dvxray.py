@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from xray_training.audit.run import Audit, audit
 from xray_training.datasets import dvxray
 from xray_training.datasets.fault import FaultKind
 
@@ -69,3 +70,18 @@ def test_pictures_without_their_file_are_a_fault_and_no_clean_bag(tmp_path: Path
     records, (fault,) = heard(dvxray.read, tmp_path)
     assert (fault.kind, fault.where) == (FaultKind.MISSING_ANNOTATION, str(tmp_path / POSITIVE / "P00009.json"))
     assert "P00009" not in {record.group for record in records}
+
+
+def test_a_box_of_a_label_that_another_item_makes_unknown_in_that_view_stays_and_passes_the_audit(
+    tmp_path: Path,
+) -> None:
+    drawn = {"label": "Gun", "ol_bb": [100, 20, 160, 90], "sd_bb": [10, 20, 60, 90]}
+    difficult = {"label": "Gun", "ol_bb": [10, 20, 60, 90], "sd_bb": "difficult"}
+    document(tmp_path / f"in/{POSITIVE}/P03152.json", {"objects": [drawn, difficult]})
+    picture(tmp_path / f"in/{POSITIVE}/P03152_OL.png", (200, 180), (10, 20, 60, 90), (100, 20, 160, 90))
+    picture(tmp_path / f"in/{POSITIVE}/P03152_SD.png", (100, 180), (10, 20, 60, 90))
+    _, side = dvxray.read(tmp_path / "in")
+    assert [box.label for box in side.boxes] == ["gun"]
+    assert "gun" not in side.annotated
+    report = audit(Audit(tmp_path / "in", tmp_path / "out"))
+    assert "label_not_annotated" not in {kind.kind for kind in report.kinds}

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from xray_training.datasets import eds
 from xray_training.datasets.fault import FaultKind
 
-from tests.training.datasets.trees import eds_tree, heard, text
+from tests.training.datasets.trees import eds_tree, heard, picture, text
 
 
 def test_the_domain_is_the_scanner_and_parts_equal_ids(tmp_path: Path) -> None:
@@ -50,3 +51,20 @@ def test_a_picture_without_its_file_is_a_fault_and_no_scan_without_items(tmp_pat
     records, (fault,) = heard(eds.read, tmp_path)
     assert fault.kind is FaultKind.MISSING_ANNOTATION
     assert {record.scanner for record in records} == {"domain1", "domain2"}
+
+
+@pytest.mark.parametrize("described", [True, False])
+def test_a_yolo_export_of_the_same_folders_is_not_taken_for_eds(described: bool, tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        picture(tmp_path / split / "images/a.jpg", (40, 30))
+        text(tmp_path / split / "labels/a.txt", "0 0.5 0.5 0.1 0.2\n")
+    if described:
+        text(tmp_path / "data.yaml", "names: [knife]\ntrain: train/images\nval: valid/images\n")
+    assert not eds.recognises(tmp_path)
+    assert eds.recognises(eds_tree(tmp_path / "eds"))
+
+
+def test_files_for_another_tool_beside_the_xml_do_not_hide_it(tmp_path: Path) -> None:
+    (eds_tree(tmp_path) / "domain1/labels").rename(tmp_path / "domain1/Annotations")
+    text(tmp_path / "domain1/labels/0001.txt", "0 0.5 0.5 0.1 0.2\n")
+    assert len(list(eds.read(tmp_path))) == 5

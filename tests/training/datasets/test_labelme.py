@@ -62,3 +62,22 @@ def test_a_point_is_no_box(tmp_path: Path) -> None:
     records, (fault,) = heard(labelme.read, tmp_path)
     assert fault.kind is FaultKind.BOX_EMPTY
     assert len(records[0].boxes) == 2
+
+
+def test_a_file_without_its_picture_is_a_fault_but_json_of_another_kind_is_not(tmp_path: Path) -> None:
+    (labelme_tree(tmp_path) / "bag.png").unlink()
+    document(tmp_path / "settings.json", {"colour": "green"})
+    records, (fault,) = heard(labelme.read, tmp_path)
+    assert fault.kind is FaultKind.MISSING_IMAGE
+    assert Path(fault.where).stem == "bag"
+    assert [record.image.name for record in records] == ["other.png"]
+
+
+def test_frames_that_roboflow_renamed_share_a_block(tmp_path: Path) -> None:
+    for folder, number in (("train", 7), ("valid", 8)):
+        stem = f"bag_{number}_png.rf.{folder}0"
+        picture(tmp_path / folder / f"{stem}.jpg", (40, 30))
+        document(tmp_path / folder / f"{stem}.json", rectangles(f"{stem}.jpg", (40, 30), []))
+    first, second = labelme.read(tmp_path)
+    assert first.block == second.block
+    assert first.group != second.group

@@ -148,3 +148,18 @@ def test_a_line_without_a_picture_or_an_answer_is_a_fault_of_that_line(tmp_path:
     records, (fault,) = heard(luggage_xray.read, tmp_path)
     assert (fault.kind, fault.where) == (FaultKind.BAD_ANNOTATION, f"{path}, line 1")
     assert len(records) == 3
+
+
+def test_parameters_that_are_no_signature_tell_pictures_apart() -> None:
+    urls = [f"https://a.test/i.jpg?id={number}&X-Amz-Signature={number}" for number in (1, 2)]
+    names = luggage_xray.picture_names(urls)
+    assert len(set(names.values())) == 2
+    again = [url.replace("X-Amz-Signature=", "X-Amz-Signature=f") for url in urls]
+    assert list(luggage_xray.picture_names(again).values()) == list(names.values())
+    signed = ["https://a.test/i.jpg?alt=media&token=1", "https://a.test/i.jpg?X-Goog-Date=2&Expires=3&Signature=4"]
+    assert set(luggage_xray.picture_names(signed).values()) == {"i.jpg"}
+
+
+def test_neighbouring_uploads_share_a_block(tmp_path: Path) -> None:
+    first, neighbour, _ = luggage_xray.read(luggage_xray_tree(tmp_path))
+    assert first.block == neighbour.block

@@ -190,6 +190,40 @@ def test_a_fault_stops_unless_told_to_go_on(tmp_path: Path) -> None:
     assert len(partial_yolo.read(tmp_path / "out")) == 2
 
 
+def test_the_faults_of_folders_of_one_name_are_listed_apart(tmp_path: Path) -> None:
+    one, two = two_folders(tmp_path, {"north": ("knife",)})
+    (two / "labels/train/north_001.txt").unlink()
+    write_folder(one, {"north": ("gun", "knife")}, [Drawn("north", (("gun", (0, 0, 12, 8)),))] * 2)
+    (one / "labels/train/north_000.txt").write_text("0 0.5 0.5 0.1\n", encoding="utf-8")
+    result = run(one, two, "--out", tmp_path / "out", "--keep-going")
+    assert result.exit_code == 0, result.output
+    listed = json.loads((tmp_path / "out/faults.json").read_text(encoding="utf-8"))
+    assert [(fault["kind"], fault["where"]) for fault in listed] == [
+        ("bad_annotation", "scans/labels/train/north_000.txt, line 1"),
+        ("missing_annotation", "scans:2/manifest.csv, line 3"),
+    ]
+
+
+def test_the_faults_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
+    one, two = two_folders(tmp_path, {"north": ("knife",)})
+    labels = two / "labels/train/north_001.txt"
+    rows = labels.read_text(encoding="utf-8")
+    labels.unlink()
+    assert run(one, two, "--out", tmp_path / "out", "--keep-going").exit_code == 0
+    labels.write_text(rows, encoding="utf-8")
+    assert run(one, two, "--out", tmp_path / "out").exit_code == 0
+    assert not list((tmp_path / "out").glob("faults*"))
+
+
+def test_a_folder_without_scans_is_an_error(tmp_path: Path) -> None:
+    one, two = two_folders(tmp_path, {"north": ("knife",)})
+    for manifest in (one / "manifest.csv", two / "manifest.csv"):
+        manifest.write_text(manifest.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    result = run(one, two, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "gave no scan" in result.output
+
+
 def test_a_missing_picture_is_a_fault_too(tmp_path: Path) -> None:
     one, two = two_folders(tmp_path, {"north": ("knife",)})
     (two / "images/train/north_001.png").unlink()

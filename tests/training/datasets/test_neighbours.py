@@ -62,3 +62,25 @@ def test_no_two_labels_of_a_dataset_fold_into_one_name() -> None:
     for dataset, item in itertools.product(datasets, taxonomy().items):
         for name in item.datasets.get(dataset, ()):
             assert folded_names_of(dataset)(name.upper()) == item.label
+
+
+def test_frames_that_roboflow_renamed_share_the_block_of_the_run_they_were_uploaded_from() -> None:
+    assert block_of("bag_17_jpg.rf.0a1b", "g") == block_of("bag_12_png.rf.99ff", "h") == block_of("bag_17", "g")
+    assert block_of("bag_77_jpg.rf.0a1b", "g") != block_of("bag_17_jpg.rf.0a1b", "g")
+
+
+def test_a_long_chain_of_joins_is_followed_in_steps_that_get_fewer() -> None:
+    class Counted(str):
+        looked_at = 0
+
+        def __hash__(self) -> int:
+            Counted.looked_at += 1
+            return super().__hash__()
+
+    units = Units()
+    names = [Counted(f"{number:04d}") for number in range(1000)]
+    for later, earlier in itertools.pairwise(reversed(names)):
+        units.join(later, earlier)
+    Counted.looked_at = 0
+    assert {units.of(names[-1]) for _ in range(100)} == {"0000"}
+    assert Counted.looked_at < 10_000

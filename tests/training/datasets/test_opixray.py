@@ -84,3 +84,9 @@ def test_a_class_of_another_dataset_is_unknown(tmp_path: Path) -> None:
     text(opixray_tree(tmp_path) / LINES, "009849.jpg Mobile_Phone 1 2 30 40\n")
     _, (fault,) = heard(opixray.read, tmp_path)
     assert fault.kind is FaultKind.UNKNOWN_LABEL
+
+
+def test_the_lists_tell_nothing_of_a_training_scan_of_the_same_name(tmp_path: Path) -> None:
+    text(opixray_tree(tmp_path) / "test/test_knife-2.txt", "009849.jpg\n")
+    first = next(iter(opixray.read(tmp_path)))
+    assert (first.group, first.metadata) == ("009849", {})

@@ -167,6 +167,15 @@ def test_a_folder_without_shards_is_an_error(tmp_path: Path) -> None:
         list(parquet.read(tmp_path))
 
 
+def test_class_names_that_are_no_json_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for metadata in (b"{", b"[]", b'{"info": {"features": {"objects": {"feature": {"label": {"names": "gun"}}}}}}'):
+        table = pa.table({"text": ["a"]}).replace_schema_metadata({b"huggingface": metadata})
+        pq.write_table(table, tmp_path / "data/train-00000-of-00001.parquet")
+        with pytest.raises(DatasetError, match="xray-train data convert"):
+            list(parquet.read(tmp_path))
+
+
 def rewritten(root: Path, **columns: object) -> Path:
     """The folder of one scan, a column of its only row changed."""
     written(write_parquet(scans(root, "train"), root / "out"))
@@ -197,6 +206,59 @@ def test_a_box_out_of_the_picture_is_clipped_and_one_without_area_left_out(tmp_p
     assert [fault.kind for fault in faults] == [FaultKind.BOX_OUTSIDE, FaultKind.BOX_EMPTY]
     (box,) = record.boxes
     assert box.x_min == 0.0
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"objects": [{"label": 9, "original": "", "bbox": [1.0, 1.0, 5.0, 3.0]}]}, "label 9 is none of"),
+        ({"objects": [{"label": -1, "original": "", "bbox": [1.0, 1.0, 5.0, 3.0]}]}, "label -1 is none of"),
+        ({"objects": [{"label": 0, "original": "", "bbox": [1.0, 1.0, 5.0, float("nan")]}]}, "objects.0.bbox.3"),
+        ({"objects": None}, "objects"),
+        ({"image": None}, "image"),
+        ({"metadata": "{"}, "metadata"),
+        ({"metadata": "[]"}, "metadata"),
+        ({"stretch": 0.0}, "stretch"),
+        ({"group": None}, "group"),
+    ],
+)
+def test_a_row_that_says_nonsense_is_left_out(columns: dict[str, object], said: str, tmp_path: Path) -> None:
+    root = rewritten(tmp_path, **columns)
+    faults: list[Fault] = []
+    assert list(parquet.read(root, report=faults.append)) == []
+    assert [fault.kind for fault in faults] == [FaultKind.BAD_ANNOTATION]
+    assert "row 1" in faults[0].where
+    assert said in faults[0].message
+
+
+def test_an_unpacked_picture_that_was_changed_is_unpacked_again(tmp_path: Path) -> None:
+    (record,) = scans(tmp_path, "val")
+    written(write_parquet([record], tmp_path / "out"))
+    (first,) = parquet.read(tmp_path / "out")
+    first.image.write_bytes(bytes(first.image.stat().st_size))
+    (again,) = parquet.read(tmp_path / "out")
+    assert digest(again) == digest(record)
+
+
+def test_a_second_picture_of_one_name_does_not_take_the_place_of_the_first(tmp_path: Path) -> None:
+    written(write_parquet(scans(tmp_path, "train", "train"), tmp_path / "out"))
+    (path,) = (tmp_path / "out/data").iterdir()
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    rows[1]["image"]["path"] = rows[0]["image"]["path"]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+    faults: list[Fault] = []
+    (record,) = parquet.read(tmp_path / "out", report=faults.append)
+    assert record.image.read_bytes() == rows[0]["image"]["bytes"]
+    assert [fault.kind for fault in faults] == [FaultKind.BAD_ANNOTATION]
+
+
+def test_a_disk_that_takes_no_picture_is_not_blamed_on_the_parquet(tmp_path: Path) -> None:
+    written(write_parquet(scans(tmp_path, "train"), tmp_path / "out"))
+    (tmp_path / "out/pictures").write_text("in the way", encoding="utf-8")
+    with pytest.raises(DatasetError, match="cannot be unpacked") as caught:
+        list(parquet.read(tmp_path / "out"))
+    assert "data convert" not in str(caught.value)
 
 
 def test_bytes_that_are_no_picture_are_a_fault(tmp_path: Path) -> None:

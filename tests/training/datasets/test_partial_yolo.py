@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from xray_training.datasets import partial_yolo
+from xray_training.datasets.fault import Fault, FaultKind
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
 from xray_training.datasets.split import hold_out
 
@@ -89,6 +90,38 @@ def test_a_label_row_out_of_range_is_rejected(tmp_path: Path, row: str) -> None:
         partial_yolo.read(root)
 
 
+@pytest.mark.parametrize("content", [b"1 0.5 0.5 0.1 0.1\nscratched out\n", b"1 0.5 0.5 0.1 0.1\n\xff"])
+def test_a_scan_with_a_label_file_that_cannot_be_read_is_left_out_whole(tmp_path: Path, content: bytes) -> None:
+    root = write_folder(tmp_path, ANNOTATED, [north(), north()])
+    label_file(root).write_bytes(content)
+    faults: list[Fault] = []
+    (record,) = partial_yolo.read(root, report=faults.append)
+    assert record.image.name == "north_001.png"
+    assert [fault.kind for fault in faults] == [FaultKind.BAD_ANNOTATION]
+    assert faults[0].where.startswith(str(label_file(root)))
+
+
+@pytest.mark.parametrize("file", ["images/../../secret.png", "/images/secret.png", "images/.."])
+def test_a_picture_outside_the_folder_is_never_read(tmp_path: Path, file: str) -> None:
+    root = write_folder(tmp_path / "in", ANNOTATED, [north()])
+    (tmp_path / "secret.txt").write_text("", encoding="utf-8")
+    (root / "secret.txt").write_text("", encoding="utf-8")
+    manifest = root / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("images/train/north_000.png", file), encoding="utf-8")
+    faults: list[Fault] = []
+    assert partial_yolo.read(root, report=faults.append) == []
+    assert [fault.kind for fault in faults] == [FaultKind.BAD_ANNOTATION]
+    assert "no picture in the folder" in faults[0].message
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "annotated.json", "manifest.csv"])
+def test_a_file_that_is_not_utf_8_is_named(tmp_path: Path, name: str) -> None:
+    root = write_folder(tmp_path, ANNOTATED, [north()])
+    (root / name).write_bytes((root / name).read_bytes() + b"\xff")
+    with pytest.raises(DatasetError, match=rf"{name} is no.* UTF-8"):
+        partial_yolo.read(root)
+
+
 @pytest.mark.parametrize("missing", ["classes.txt", "annotated.json", "manifest.csv", "labels/train/north_000.txt"])
 def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     root = write_folder(tmp_path, ANNOTATED, [north()])
@@ -103,6 +136,7 @@ def test_a_missing_file_is_named(tmp_path: Path, missing: str) -> None:
     [
         ("annotated.json", "{"),
         ("annotated.json", "[]"),
+        ("annotated.json", '{"north": "gun"}'),
         ("manifest.csv", "file,source\nimages/train/north_000.png,north\n"),
         ("manifest.csv", "file,source,scanner,split,group,block\nnorth_000.png,north,x,train,g,b\n"),
     ],

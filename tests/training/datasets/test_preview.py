@@ -108,6 +108,13 @@ def test_a_damaged_picture_is_named(bags: Path, tmp_path: Path) -> None:
     assert "north_" in result.output
 
 
+def test_a_sheet_that_cannot_be_written_is_told(bags: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    result = run(bags, tmp_path / "file" / "sheet.png")
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'file'}: " in result.output
+
+
 def test_a_cropped_scan_keeps_its_boxes_on_their_items(tmp_path: Path) -> None:
     pixels = np.full((400, 600, 3), 255, dtype=np.uint8)
     pixels[150:300, 200:420] = (210, 170, 120)

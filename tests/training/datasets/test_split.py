@@ -205,8 +205,17 @@ def test_a_source_of_one_block_is_told_to_lack_in_splits(tmp_path: Path) -> None
     assert "north has too few groups or blocks for val and test" in result.output
 
 
-def test_shares_of_more_than_the_whole_are_refused(tmp_path: Path) -> None:
-    result = run(folder(tmp_path / "in", 1), "--out", tmp_path / "out", "--val", 0.7, "--test", 0.7)
+@pytest.mark.parametrize(("val", "test"), [(0.8, 0.2), (0.9, 0.1), (0.7, 0.3)])
+def test_nothing_need_be_left_to_train_on(val: float, test: float, tmp_path: Path) -> None:
+    root = folder(tmp_path / "in", 10)
+    result = run(root, "--out", tmp_path / "out", "--val", val, "--test", test, "--no-near-duplicates")
+    assert result.exit_code == 0, result.output
+    assert Counter(splits_of(tmp_path / "out").values()) == {"val": round(10 * val), "test": round(10 * test)}
+
+
+@pytest.mark.parametrize(("val", "test"), [(0.7, 0.7), (0.8, 0.2001), ("nan", 0.1), (0.1, "nan")])
+def test_shares_of_more_than_the_whole_are_refused(val: object, test: object, tmp_path: Path) -> None:
+    result = run(folder(tmp_path / "in", 1), "--out", tmp_path / "out", "--val", val, "--test", test)
     assert result.exit_code == 2
     assert "more than the whole" in result.output
 

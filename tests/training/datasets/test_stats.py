@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from xray_training.commands.inspect import stats
+from xray_training.commands.inspect import audit, compare, stats
 
 from tests.training.datasets.bags import TESTING, TRAINING, change_manifest, label_file, picture, write_bags, write_rows
 
@@ -89,6 +90,35 @@ def test_a_folder_of_mere_pictures_has_statistics_too(tmp_path: Path) -> None:
     (group,) = run(tmp_path / "pictures", tmp_path / "out")
     assert (group["source"], group["scans"], group["boxes"], group["classes"]) == ("pictures", 1, 0, [])
     assert (tmp_path / "out" / "centres.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("command", "folders", "status"), [(stats, 1, 1), (compare, 2, 1), (audit, 1, 3)], ids=["stats", "compare", "audit"]
+)
+def test_a_folder_that_cannot_be_written_is_told(
+    command: click.Command, folders: int, status: int, bags: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    result = CliRunner().invoke(command, [str(bags)] * folders + ["--out", str(tmp_path / "file" / "out")])
+    assert result.exit_code == status
+    assert isinstance(result.exception, SystemExit)
+    assert "Not a directory" in result.output
+
+
+def test_what_was_measured_is_kept_apart_from_a_line_that_was_being_written(bags: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "out/examined.jsonl"
+    run(bags, tmp_path / "out")
+    lines = kept.read_text(encoding="utf-8").splitlines()
+    kept.write_text("\n".join(lines[:-2]) + "\n" + lines[-2][:40], encoding="utf-8")
+    run(bags, tmp_path / "out")
+    resumed = kept.read_text(encoding="utf-8").splitlines()
+    assert resumed == [*lines[:-2], lines[-2][:40], *lines[-2:]]
+
+
+def test_a_dataset_that_is_not_known_is_an_error_of_the_command_line(bags: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(audit, [str(bags), "--from", "opixry", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert "opixray" in result.output
 
 
 def test_an_empty_folder_is_refused_with_the_next_step(tmp_path: Path) -> None:

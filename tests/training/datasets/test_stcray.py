@@ -131,3 +131,14 @@ def test_a_folder_name_used_as_a_label_is_unknown(tree: Path) -> None:
     )
     _, (fault,) = heard(stcray.read, tree)
     assert fault.kind is FaultKind.UNKNOWN_LABEL
+
+
+def test_an_annotation_without_its_picture_is_a_fault_even_if_the_whole_folder_is_gone(tree: Path) -> None:
+    shutil.rmtree(tree / TRAIN / "Images/Class 9_Injection")
+    (tree / TRAIN / f"Images/Class 4_Knife/{KNIFE}_2.jpg").unlink()
+    records, faults = heard(stcray.read, tree)
+    assert [(fault.kind, Path(fault.where).stem) for fault in faults] == [
+        (FaultKind.MISSING_IMAGE, f"{KNIFE}_2"),
+        (FaultKind.MISSING_IMAGE, "a"),
+    ]
+    assert len(records) == 6

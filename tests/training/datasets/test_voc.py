@@ -7,7 +7,7 @@ from xray_training.datasets import voc
 from xray_training.datasets.fault import FaultKind
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
 
-from tests.training.datasets.trees import heard, text, voc_tree, xml_of
+from tests.training.datasets.trees import heard, picture, text, voc_tree, xml_of
 
 FILE = "Annotations/scan_0049.xml"
 
@@ -86,3 +86,12 @@ def test_a_file_in_another_encoding_is_read_as_it_says(tmp_path: Path) -> None:
     content = '<?xml version="1.0" encoding="iso-8859-1"?>' + xml_of("käse.jpg", (160, 90), [("gun", (1, 2, 30, 40))])
     (voc_tree(tmp_path) / FILE).write_bytes(content.encode("iso-8859-1"))
     assert [box.label for box in next(iter(voc.read(tmp_path))).boxes] == ["gun"]
+
+
+def test_frames_that_roboflow_renamed_share_a_block(tmp_path: Path) -> None:
+    for stem in ("bag_7_jpg.rf.0a", "bag_8_jpg.rf.0b"):
+        picture(tmp_path / "JPEGImages" / f"{stem}.jpg", (40, 30))
+        text(tmp_path / "Annotations" / f"{stem}.xml", xml_of(f"{stem}.jpg", (40, 30), []))
+    first, second = voc.read(tmp_path)
+    assert first.block == second.block
+    assert first.group != second.group

@@ -139,15 +139,40 @@ def test_a_polygon_gives_the_box_around_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "bad", ["0 0.5 0.5 0.1", "0 0.5 0.5 0.1 0.1 0.9", "9 0.5 0.5 0.1 0.1", "-1 0.5 0.5 0.1 0.1", "gun 0.5 0.5 0.1 0.1"]
 )
-def test_a_bad_row_is_a_fault_at_its_line_and_left_out(bad: str, tmp_path: Path) -> None:
+def test_a_bad_row_is_a_fault_at_its_line_and_its_scan_is_left_out(bad: str, tmp_path: Path) -> None:
     root = folder(tmp_path)
     path = labels(root / "labels/train/a_1.txt", bad, row(1, (70, 5, 113, 19)))
     records, (fault,) = heard(root)
     assert fault.kind is FaultKind.BAD_ANNOTATION
     assert fault.where == f"{path}, line 1"
-    assert len(records[0].boxes) == 1
+    assert [record.image.name for record in records] == ["a_2.png", "b.png", "c.png"]
     with pytest.raises(DatasetError):
         list(yolo.read(root))
+
+
+def test_a_scan_whose_label_file_is_no_text_is_left_out(tmp_path: Path) -> None:
+    root = folder(tmp_path)
+    (root / "labels/train/a_1.txt").write_bytes("1 0.5 0.5 0.1 0.1 # Küche".encode("latin-1"))
+    records, (fault,) = heard(root)
+    assert fault.kind is FaultKind.BAD_ANNOTATION
+    assert [record.image.name for record in records] == ["a_2.png", "b.png", "c.png"]
+
+
+@pytest.mark.parametrize("name", ["data.yaml", "train.txt", "classes.txt"])
+def test_an_index_that_is_not_utf_8_is_an_error(name: str, tmp_path: Path) -> None:
+    root = folder(tmp_path, train="train.txt")
+    (root / "train.txt").write_text("images/train/a_1.png\n", encoding="utf-8")
+    if name == "classes.txt":
+        (root / "data.yaml").unlink()
+    (root / name).write_bytes("Küche".encode("latin-1"))
+    with pytest.raises(DatasetError, match=rf"{name} is not UTF-8"):
+        list(yolo.read(root))
+
+
+@pytest.mark.parametrize("places", [5, {"a": "images/train"}, [5]])
+def test_a_split_that_names_no_folder_is_an_error(places: object, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"data\.yaml.*`train`"):
+        list(yolo.read(folder(tmp_path, train=places)))
 
 
 @pytest.mark.parametrize(

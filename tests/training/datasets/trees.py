@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
 from xray_training.datasets.fault import Fault
-from xray_training.datasets.record import ScanRecord
+from xray_training.datasets.record import LabelledBox, ScanRecord
 from xray_training.datasets.sources import Reader
+from xray_training.datasets.writers.parquet import write_parquet
 
-from tests.training.folders import Corners, dark_on_white
+from tests.training.folders import Corners, Drawn, dark_on_white, write_folder
 
 Item = tuple[str, Corners]
 
@@ -386,6 +388,65 @@ def compass_xp_tree(root: Path) -> Path:
     return root
 
 
+# --- YOLO and what we write ourselves
+
+
+def rows_of(size: tuple[int, int], boxes: Sequence[tuple[int, Corners]]) -> str:
+    """YOLO's lines: class, centre and extent as shares of the picture."""
+    width, height = size
+    return "".join(
+        f"{number} {(left + right) / 2 / width} {(top + bottom) / 2 / height} "
+        f"{(right - left) / width} {(bottom - top) / height}\n"
+        for number, (left, top, right, bottom) in boxes
+    )
+
+
+def yolo_tree(root: Path) -> Path:
+    """Roboflow's layout, which is nearly that of a domain of EDS, and a picture without a label file."""
+    text(root / "data.yaml", "names: [Gun, power-bank]\ntrain: ../train/images\nval: ../valid/images\n")
+    first = [(1, (20, 10, 60, 90)), (0, (100, 30, 190, 50))]
+    picture(root / "train/images/bag_1_png.rf.0a.png", (200, 100), *(box for _, box in first))
+    text(root / "train/labels/bag_1_png.rf.0a.txt", rows_of((200, 100), first))
+    picture(root / "train/images/bag_2_png.rf.0b.png", (200, 100))
+    picture(root / "valid/images/bag_3_png.rf.0c.png", (200, 100), (10, 5, 30, 80))
+    text(root / "valid/labels/bag_3_png.rf.0c.txt", rows_of((200, 100), [(0, (10, 5, 30, 80))]))
+    litter(root / "train/images")
+    litter(root / "train/labels")
+    return root
+
+
+def annotated_yolo_tree(root: Path) -> Path:
+    """Two sources that annotate different labels."""
+    scans = [
+        Drawn("annotated_yolo", (("knife", (30, 20, 60, 40)), ("gun", (70, 10, 110, 20)))),
+        Drawn("annotated_yolo", split="val"),
+        Drawn("annotated_yolo", (("gun", (5, 30, 25, 70)),), split="test"),
+    ]
+    return write_folder(root, {"annotated_yolo": ["gun", "knife"]}, scans)
+
+
+def parquet_tree(root: Path) -> Path:
+    """Three splits, as our own export packs them."""
+    places: dict[str, Sequence[Corners]] = {"train": [(20, 10, 60, 90)], "val": [], "test": [(100, 30, 190, 50)]}
+    with TemporaryDirectory() as folder:
+        records = [
+            ScanRecord(
+                image=picture(Path(folder) / f"{split}.png", (200, 100), *boxes),
+                source="parquet",
+                scanner="north",
+                split=split,
+                group=f"bag {split}",
+                block=f"run {split}",
+                boxes=tuple(LabelledBox("gun", x1 / 200, y1 / 100, x2 / 200, y2 / 100) for x1, y1, x2, y2 in boxes),
+                annotated=frozenset({"gun"}),
+            )
+            for split, boxes in places.items()
+        ]
+        for _ in write_parquet(records, root):
+            pass
+    return root
+
+
 TREES: dict[str, Callable[[Path], Path]] = {
     "stcray": stcray_tree,
     "luggage_xray": luggage_xray_tree,
@@ -401,4 +462,7 @@ TREES: dict[str, Callable[[Path], Path]] = {
     "coco": coco_tree,
     "voc": voc_tree,
     "labelme": labelme_tree,
+    "yolo": yolo_tree,
+    "annotated_yolo": annotated_yolo_tree,
+    "parquet": parquet_tree,
 }

@@ -5,9 +5,11 @@ import os
 import platform
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -39,26 +41,25 @@ def test_every_threat_category_of_the_taxonomy_can_be_packed() -> None:
     assert set(THREATS) == {item.label for item in taxonomy().items if item.severity in SEVERE}
 
 
-def test_there_are_thirty_families_and_more() -> None:
-    assert len(THREATS) >= 24
-    assert len(FAMILIES) >= 60
+def test_there_are_as_many_kinds_as_the_documentation_says() -> None:
+    assert (len(THREATS), len(EVERYDAY), len(FAMILIES)) == (29, 41, 70)
 
 
-@pytest.mark.parametrize("label", [label for label in THREATS if label in FAMILIES])
+@pytest.mark.parametrize("label", THREATS)
 @settings(max_examples=8)
 @given(seed=st.integers(0, 10_000), angle=st.floats(-90, 90))
 def test_no_ray_through_a_threat_is_negative(label: str, seed: int, angle: float) -> None:
     mesh = FAMILIES[label].make(Draw(seed)).mesh()
     for material in mesh.materials():
-        assert paths(mesh, pose(angle, angle * 0.7, 20), material, pitch=1.5).min() > -0.35, material
+        assert paths(mesh, pose(angle, angle * 0.7, 20), material, pitch=1.5).min() > -1e-4, material
 
 
-@pytest.mark.parametrize("kind", [bags.hard_case, bags.soft_case, bags.backpack, bags.holdall, bags.tray, bags.sack])
+@pytest.mark.parametrize("kind", bags.KINDS)
 @pytest.mark.parametrize("seed", range(3))
 def test_no_ray_through_a_bag_is_negative(kind: Callable[[Draw], Bag], seed: int) -> None:
     mesh = kind(Draw(seed)).solid.mesh()
     for material in mesh.materials():
-        assert paths(mesh, pose(20, 15, 0), material, pitch=2.0).min() > -0.35, material
+        assert paths(mesh, pose(20, 15, 0), material, pitch=2.0).min() > -1e-4, material
 
 
 @pytest.mark.parametrize("scanner", scanner_names())
@@ -140,6 +141,27 @@ def test_threats_are_drawn_from_those_named_and_no_more_than_asked() -> None:
     assert max(len(labels) for labels in drawn) == 4
 
 
+@pytest.mark.parametrize("wrong", [{"among": ()}, {"most": 0}])
+def test_contents_that_nothing_can_be_drawn_from_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="at least one to draw"):
+        Contents(**wrong)
+
+
+def test_a_stream_without_a_scanner_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one scanner"):
+        SimulatedScans(scanners=())
+
+
+def test_things_are_never_shown_smaller_than_they_are() -> None:
+    """A fan beam magnifies: nothing lies beyond the detector."""
+    (side,) = simulate_views(8, scanner="alder", contents=Contents(()), views=("side",))
+    shell = bags.bag(Draw(8, zlib.crc32(b"alder"), 1)).solid.mesh()
+    low, high = shell.extent()
+    least = (high - low)[2] / SCANNERS["alder"].pitch_mm[1]
+    dark = (side.pixels.min(axis=2) < 235).any(axis=1)
+    assert np.ptp(np.flatnonzero(dark)) >= least * 0.9
+
+
 def test_an_unknown_scanner_is_refused() -> None:
     with pytest.raises(KeyError, match="oak"):
         simulate(1, scanner="oak")
@@ -161,10 +183,12 @@ def empty_bags(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("empty_bags")
 @pytest.mark.parametrize("label", sorted(THREATS))
 @pytest.mark.parametrize("scanner", ["alder", "dogwood"])
-def test_a_truth_box_is_drawn_around_what_was_packed(label: str, scanner: str) -> None:
+def test_a_truth_box_is_drawn_around_what_was_packed(label: str, scanner: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    quiet = replace(SCANNERS[scanner], photons=1e12, electronic=0, row_gain=0, dead_rows=0, scatter=0, sharpening=0)
+    monkeypatch.setitem(SCANNERS, scanner, quiet)
     scan = simulate(5, scanner=scanner, threats=(label,))
     (truth,) = scan.objects
-    dark = cv2.blur(scan.pixels, (3, 3)).min(axis=2) < 246
+    dark = scan.pixels.min(axis=2) < 251
     rows, columns = np.flatnonzero(dark.any(axis=1)), np.flatnonzero(dark.any(axis=0))
     seen = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
     assert truth.label == label
@@ -236,4 +260,14 @@ def test_everyday_things_that_have_a_label_are_labelled() -> None:
     assert {"laptop", "phone", "bottle", "book", "umbrella", "shoes"} <= set(LABELS) & set(EVERYDAY)
 
 
-PINNED: dict[str, str] = {}
+PINNED: dict[str, str] = {
+    "alder": "65e4af8ae1963961",
+    "birch": "7add30aa9300e368",
+    "cedar": "f6eb52bce6919c1e",
+    "dogwood": "7e497c543771b318",
+    "elm": "9088418ee5ef84da",
+    "fir": "f36b734b0d5daa2f",
+    "hazel": "cdfe7a5f36537bf0",
+    "juniper": "0021129a62c50334",
+    "wild": "f544243a2881f7cc",
+}

@@ -18,7 +18,7 @@ from xray_training.simulator.write import labelled
 
 def truths(folder: Path) -> dict[str, dict[str, object]]:
     lines = (folder / "truth.jsonl").read_text(encoding="utf-8").splitlines()
-    return {record["file"]: record for record in map(json.loads, lines)}
+    return {Path(record["file"]).name: record for record in map(json.loads, lines)}
 
 
 def test_written_scans_read_back_with_the_boxes_of_what_was_packed(simulated: Path) -> None:
@@ -69,11 +69,47 @@ def test_a_stopped_run_goes_on_and_ends_like_one_that_was_not(tmp_path: Path) ->
     whole, halted = tmp_path / "whole", tmp_path / "halted"
     run(whole, "--count", "4")
     run(halted, "--count", "2")
-    (halted / "images/train/simulated_dogwood_000002_top.part").write_bytes(b"half a picture")
+    (halted / "images/train/simulated_dogwood_000002_top.png.part").write_bytes(b"half a picture")
     run(halted, "--count", "4")
     run(halted, "--count", "4")
     assert (halted / "manifest.csv").read_text() == (whole / "manifest.csv").read_text()
     assert (halted / "truth.jsonl").read_text() == (whole / "truth.jsonl").read_text()
+
+
+@pytest.mark.parametrize("torn", ["manifest.csv", "truth.jsonl"])
+def test_a_run_killed_in_the_middle_of_a_line_goes_on(tmp_path: Path, torn: str) -> None:
+    whole, halted = tmp_path / "whole", tmp_path / "halted"
+    run(whole, "--count", "3")
+    run(halted, "--count", "3")
+    text = (halted / torn).read_text()
+    (halted / torn).write_text(text[:-20])
+    run(halted, "--count", "3")
+    for file in ("manifest.csv", "truth.jsonl"):
+        assert sorted((halted / file).read_text().splitlines()) == sorted((whole / file).read_text().splitlines())
+
+
+def test_a_folder_of_other_scans_is_left_alone(tmp_path: Path) -> None:
+    run(tmp_path, "--count", "1", "--threat", "gun")
+    before = (tmp_path / "manifest.csv").read_text()
+    command = ["data", "simulate", "--out", str(tmp_path), "--count", "1", "--benign", "--processes", "1"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 1
+    assert "already holds something else" in result.output
+    assert (tmp_path / "manifest.csv").read_text() == before
+
+
+@pytest.mark.parametrize("split", ["../evil", "a/b", ""])
+def test_a_split_that_is_no_name_of_a_folder_is_refused(tmp_path: Path, split: str) -> None:
+    result = CliRunner().invoke(main, ["data", "simulate", "--out", str(tmp_path / "out"), "--split", split])
+    assert result.exit_code == 2
+    assert "letters, digits" in result.output
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = CliRunner().invoke(main, ["data", "simulate", "--out", str(tmp_path / "file" / "x"), "--count", "1"])
+    assert result.exit_code == 1
+    assert "cannot be written" in result.output
 
 
 def test_two_views_of_a_bag_share_a_group(tmp_path: Path) -> None:
@@ -103,8 +139,10 @@ def test_any_written_scan_can_be_made_again_alone(simulated: Path) -> None:
     np.testing.assert_array_equal(written, simulate(10, scanner="birch").pixels)
 
 
-@pytest.mark.parametrize("more", [["--threat", "gun"], ["--among", "gun"]])
-def test_benign_bags_and_chosen_threats_exclude_each_other(tmp_path: Path, more: list[str]) -> None:
-    result = CliRunner().invoke(main, ["data", "simulate", "--out", str(tmp_path), "--benign", *more])
+@pytest.mark.parametrize(
+    "more", [["--benign", "--threat", "gun"], ["--benign", "--among", "gun"], ["--threat", "gun", "--among", "gun"]]
+)
+def test_ways_to_choose_threats_exclude_each_other(tmp_path: Path, more: list[str]) -> None:
+    result = CliRunner().invoke(main, ["data", "simulate", "--out", str(tmp_path), *more])
     assert result.exit_code == 2
-    assert "exclude each other" in result.output
+    assert "exclude" in result.output

@@ -66,9 +66,13 @@ def pictures(scans: Scans) -> Iterator[Finding]:
 
 def boxes(scans: Scans) -> Iterator[Finding]:
     """Boxes that cannot be right, each by itself."""
+    annotated = {
+        source: frozenset().union(*(scans.records[i].annotated for i in members))
+        for source, members in scans.by_source().items()
+    }
     for record, examined in zip(scans.records, scans.examined, strict=True):
         for box in record.boxes:
-            for kind, message in _flaws_of(box, record, examined):
+            for kind, message in _flaws_of(box, record, examined, annotated[record.source]):
                 yield _finding(scans, kind, record, f"{box.label} {message}", box.label)
         for box, times in Counter(record.boxes).items():
             if times > 1:
@@ -76,11 +80,13 @@ def boxes(scans: Scans) -> Iterator[Finding]:
                 yield _finding(scans, Flaw.BOX_REPEATED, record, message, box.label)
 
 
-def _flaws_of(box: LabelledBox, record: ScanRecord, examined: Examined) -> Iterator[tuple[str, str]]:
+def _flaws_of(
+    box: LabelledBox, record: ScanRecord, examined: Examined, annotated: frozenset[str]
+) -> Iterator[tuple[str, str]]:
     width, height = box.x_max - box.x_min, box.y_max - box.y_min
     place = f"at {_place(box)}"
-    if box.label not in record.annotated:
-        yield Flaw.LABEL_NOT_ANNOTATED, f"{place}, which {record.source} does not annotate"
+    if box.label not in annotated:
+        yield Flaw.LABEL_NOT_ANNOTATED, f"{place}, which {record.source} annotates on no scan"
     elif box.label not in taxonomy().labels:
         yield FaultKind.UNKNOWN_LABEL, f"{place} is no label of the taxonomy"
     if not (width > 0 and height > 0):

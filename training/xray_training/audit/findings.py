@@ -61,7 +61,7 @@ MEANINGS: dict[str, tuple[Severity, str]] = {
     Flaw.BOXES_OFF_ITEMS: (Severity.WARNING, "the boxes lie on items no more often than with x and y swapped"),
     Flaw.NO_BOXES: (Severity.ERROR, "a source that should annotate holds no box at all"),
     Flaw.EMPTY_LABELS: (Severity.WARNING, "many scans have no box, and nothing says that they are benign"),
-    Flaw.LABEL_NOT_ANNOTATED: (Severity.ERROR, "a box has a label that its source says it does not annotate"),
+    Flaw.LABEL_NOT_ANNOTATED: (Severity.ERROR, "a box has a label that its source annotates on no scan"),
     Flaw.BOX_TINY: (Severity.WARNING, "a box is less than 4 pixels wide or high"),
     Flaw.BOX_WHOLE_FRAME: (Severity.WARNING, "a box takes more than 95 % of the frame"),
     Flaw.BOX_REPEATED: (Severity.WARNING, "the same box is there twice"),

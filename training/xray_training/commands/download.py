@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, track
 
+from xray_training.commands.told import told
 from xray_training.datasets.record import DatasetError
 
 if TYPE_CHECKING:
@@ -123,39 +123,39 @@ def _pictures(annotations: tuple[Path, ...], out: Path, patience: Patience) -> N
 
 
 def _file(url: str, out: Path, sha256: str | None, unpack: bool, patience: Patience) -> None:
-    from xray_training.datasets.download import fetch, file_name, new_client
-    from xray_training.datasets.duplicates import digest_of
+    from xray_training.datasets.download import file_name
     from xray_training.datasets.unpack import unpack as unpack_archive
 
     with _told():
         target = out / file_name(url)
+        found = _fetched(url, target, sha256, patience)
+        click.echo(f"{target}, SHA-256 {found}")
+        if unpack and (folder := unpack_archive(target, out)):
+            click.echo(f"unpacked to {folder}")
+
+
+def _fetched(url: str, target: Path, sha256: str | None, patience: Patience) -> str:
+    """Fetch a file, show how far it is, and return its SHA-256."""
+    from xray_training.datasets.download import fetch, new_client
+    from xray_training.datasets.duplicates import digest_of
+
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=_console()
     )
-    with _told(), new_client() as client, bar:
+    with new_client() as client, bar:
         task = bar.add_task(target.name, total=None)
 
         def progress(done: int, total: int | None) -> None:
             bar.update(task, completed=done, total=total)
 
         fetch(url, target, client=client, sha256=sha256, patience=patience, progress=progress)
-    click.echo(f"{target}, SHA-256 {digest_of(target)}")
-    if unpack:
-        with _told():
-            folder = unpack_archive(target, out)
-        if folder is not None:
-            click.echo(f"unpacked to {folder}")
+    return digest_of(target)
 
 
-@contextmanager
-def _told(advice: str = "") -> Iterator[None]:
-    """Turn what went wrong into a message."""
+def _told(advice: str = "") -> AbstractContextManager[None]:
     from xray_training.datasets.download import DownloadError
 
-    try:
-        yield
-    except (DownloadError, DatasetError) as error:
-        raise click.ClickException(f"{error}{advice}") from error
+    return told(advice, DownloadError)
 
 
 def _console() -> Console:

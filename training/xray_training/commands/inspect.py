@@ -14,13 +14,20 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from xray_training.datasets.record import DatasetError, ScanRecord
+from xray_training.commands.told import told
+from xray_training.datasets.fault import Fault
+from xray_training.datasets.record import ScanRecord
 
 if TYPE_CHECKING:
     from xray_training.datasets.overlay import Tile
 
 _T = TypeVar("_T")
 _WIDTH_OF_A_FILE = 160
+
+
+class _CannotAudit(click.ClickException):
+    exit_code = 3
+
 
 _folder = click.Path(path_type=Path, exists=True, file_okay=False)
 _as_source = click.option("--from", "source", help="Dataset or format to read it as; found out when not given.")
@@ -88,16 +95,19 @@ def audit(
     from xray_training.audit.report import show
     from xray_training.audit.run import Audit
     from xray_training.audit.run import audit as run
+    from xray_training.datasets.sources import SOURCES
 
+    if source is not None and source not in SOURCES:
+        raise click.UsageError(f"--from {source}: the datasets and formats are {', '.join(sorted(SOURCES))}")
     if unknown := set(accepted) - set(MEANINGS):
         raise click.UsageError(f"--accept {sorted(unknown)[0]}: the kinds are {', '.join(sorted(map(str, MEANINGS)))}")
     where = out or Path(f"{_name(folder)}-audit")
     plan = Audit(folder, where, source, split, frozenset(benign), frozenset(accepted), strict, processes)
     try:
-        report = run(plan, progress=lambda results, total: _tracked(results, total, "Examining"))
-    except DatasetError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(3)
+        with told():
+            report = run(plan, progress=lambda results, total: _tracked(results, total, "Examining"))
+    except click.ClickException as error:
+        raise _CannotAudit(error.message) from error
     show(report, _console())
     click.echo(f"wrote REPORT.md, audit.json and overlays.png to {where}")
     sys.exit(1 if report.stops else 0)
@@ -114,6 +124,7 @@ def audit(
 )
 @_of_split
 @_in_parallel
+@told()
 def stats(folder: Path, source: str | None, out: Path, split: str | None, processes: int) -> None:
     """Count and measure scans and boxes by source, split and scanner, with plots."""
     from xray_training.datasets.examine import examine_all
@@ -147,6 +158,7 @@ def stats(folder: Path, source: str | None, out: Path, split: str | None, proces
 @click.option(
     "--columns", type=click.IntRange(1, 20), default=6, show_default=True, help="Scans in a row, of both folders."
 )
+@told()
 def preview(
     folder: Path,
     source: str | None,
@@ -191,6 +203,7 @@ def preview(
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Which scans are drawn.")
 @_of_kind
 @_of_split
+@told()
 def compare(
     first: Path, second: Path, out: Path, count: int, seed: int, only: tuple[str, ...], split: str | None
 ) -> None:
@@ -207,10 +220,7 @@ def compare(
         (second, _read(second, None, None)),
     ):
         records = _drawn(records, count, seed)
-        try:
-            looks.append([look_at(record) for record in _tracked(records, len(records), _name(folder))])
-        except DatasetError as error:
-            raise click.ClickException(str(error)) from error
+        looks.append([look_at(record) for record in _tracked(records, len(records), _name(folder))])
         if len(looks[-1]) < 2:
             raise click.ClickException(f"{folder} holds one scan: two or more can be compared")
     found = likeness_of(*looks, first_name=_name(first), second_name=_name(second))
@@ -221,12 +231,14 @@ def compare(
 
 
 def _read(folder: Path, source: str | None, split: str | None) -> list[ScanRecord]:
+    """The folder's scans; on standard error how many faults were passed over."""
     from xray_training.datasets.plain import scans_in
 
-    try:
-        return scans_in(folder, source, split=split)
-    except DatasetError as error:
-        raise click.ClickException(str(error)) from error
+    faults: list[Fault] = []
+    records = scans_in(folder, source, split=split, report=faults.append)
+    if faults:
+        click.echo(f"{len(faults)} faults were passed over; `xray-train data audit {folder}` lists them", err=True)
+    return records
 
 
 def _only(records: list[ScanRecord], folder: Path, names: tuple[str, ...]) -> list[ScanRecord]:
@@ -262,18 +274,15 @@ def _drawn(records: Sequence[ScanRecord], count: int, seed: int) -> list[ScanRec
 def _tiles(folder: Path, records: Sequence[ScanRecord], whole: bool) -> list[Tile]:
     from xray_training.datasets.overlay import tile_of
 
-    try:
-        return [
-            tile_of(
-                record,
-                " · ".join(dict.fromkeys((_name(folder), record.source, record.scanner))),
-                record.image.name,
-                cropped=not whole,
-            )
-            for record in records
-        ]
-    except DatasetError as error:
-        raise click.ClickException(str(error)) from error
+    return [
+        tile_of(
+            record,
+            " · ".join(dict.fromkeys((_name(folder), record.source, record.scanner))),
+            record.image.name,
+            cropped=not whole,
+        )
+        for record in records
+    ]
 
 
 def _name(folder: Path) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +15,8 @@ from rich.console import Console
 from rich.progress import track
 
 from xray_agent_tools.taxonomy import taxonomy
+from xray_training.commands.made import made
+from xray_training.commands.told import told
 from xray_training.datasets.fault import Fault, FaultKind, FaultReport, refuse
 from xray_training.datasets.picture import size_of
 from xray_training.datasets.record import DatasetError, ScanRecord
@@ -24,10 +24,13 @@ from xray_training.datasets.writers.files import claim, write_text
 from xray_training.datasets.writers.yolo import write_yolo
 
 if TYPE_CHECKING:
+    from xray_training.datasets.merge import Merged
     from xray_training.datasets.sources import Reader
 
 _T = TypeVar("_T")
 _SHOWN = 5
+_ROUNDING = 1e-9
+_FAULTS = "faults.json"
 
 _folder = click.Path(path_type=Path, exists=True, file_okay=False)
 _into = click.option(
@@ -70,15 +73,14 @@ def convert(
     where it was stopped.
     """
     faults = _Faults(folder, keep_going)
-    with _told():
+    with told():
         read = _reader(folder, source, labels)
-        claim(
-            out, _made("convert", [folder], to=form, split=split, labels=labels and labels.read_text(encoding="utf-8"))
-        )
-    with _told(faults.advice):
+        renamed = labels and labels.read_text(encoding="utf-8")
+        _take(out, made("convert", [folder], source=source, to=form, split=split, labels=renamed))
+    with told(faults.advice):
         records = read(folder, split=split, report=faults.report)
         count = _count(_shown(_writer(form)(records, out, report=faults.report), "Converting"))
-    faults.conclude(out)
+    _conclude(out, faults)
     _require(count, folder, split)
     click.echo(f"wrote {count} scans to {out}")
 
@@ -99,31 +101,15 @@ def merge(folders: tuple[Path, ...], out: Path, keep_going: bool, link: bool) ->
 
     if len(set(map(Path.resolve, folders))) < len(folders):
         raise click.UsageError("a folder is named twice")
-    with _told():
-        claim(out, _made("merge", folders))
-    collections: dict[str, list[ScanRecord]] = {}
-    for folder in folders:
-        faults = _Faults(folder, keep_going)
-        with _told(faults.advice):
-            records = _reader(folder, None)(folder, report=faults.report)
-            sound = _with_picture(_shown(records, f"Reading {_name(folder)}"), faults.report)
-            collections[_new_name(folder, collections)] = list(sound)
-        faults.conclude(out, f"faults-{_name(folder)}.json")
-    with _told():
+    with told():
+        _take(out, made("merge", folders))
+    collections = _collections(_named(folders), out, keep_going)
+    with told():
         merged = put_together(collections)
         count = _count(_shown(write_yolo(merged.records, out, link=link), "Writing", len(merged.records)))
-    pairs = [[str(one), str(other)] for one, other in merged.disagreeing]
-    said = {"dropped": [str(path) for path in merged.dropped], "disagreeing": pairs, "divided": list(merged.divided)}
-    write_text(out / "merge.json", json.dumps(said, indent=1) + "\n")
+        write_text(out / "merge.json", _as_json(merged))
     click.echo(f"wrote {count} scans to {out}")
-    if merged.dropped:
-        click.echo(f"{len(merged.dropped)} pictures were there already, with boxes that agree: left out")
-    for one, other in merged.disagreeing[:_SHOWN]:
-        click.echo(f"the same picture with other boxes: {one} and {other}", err=True)
-    if len(merged.disagreeing) > _SHOWN:
-        click.echo(f"and {len(merged.disagreeing) - _SHOWN} more: see merge.json", err=True)
-    if merged.divided:
-        click.echo(f"{len(merged.divided)} groups reach over several splits: run `xray-train data split`", err=True)
+    _summarise(merged)
 
 
 @click.command()
@@ -159,22 +145,22 @@ def split(
     """
     from xray_training.datasets.split import divide
 
-    if val + test > 1:
-        raise click.UsageError("--val and --test are more than the whole")
+    if not val + test <= 1 + _ROUNDING:  # nan is no share either, and passes every comparison turned round
+        raise click.UsageError("--val and --test are more than the whole, or no numbers")
     faults = _Faults(folder, keep_going)
-    with _told():
-        claim(out, _made("split", [folder], val=val, test=test, seed=seed, near=near_duplicates))
-    with _told(faults.advice):
+    with told():
+        _take(out, made("split", [folder], source=source, val=val, test=test, seed=seed, near=near_duplicates))
+    with told(faults.advice):
         found = _shown(_reader(folder, source)(folder, report=faults.report), "Reading")
         records = list(_with_picture(found, faults.report))
         alike: list[frozenset[int]] = []
         if near_duplicates:
             records, alike = _near_duplicates(records, faults.report)
+        _conclude(out, faults)
         _require(len(records), folder, None)
-        shares = {"train": 1 - val - test, "val": val, "test": test}
+        shares = {"train": max(0.0, 1 - val - test), "val": val, "test": test}
         divided = divide(records, shares, seed=seed, belonging=alike)
         count = _count(_shown(write_yolo(divided, out, link=link), "Writing", len(divided)))
-    faults.conclude(out)
     _tabulate(divided, [name for name, share in shares.items() if share > 0])
     click.echo(f"wrote {count} scans to {out}")
 
@@ -198,13 +184,13 @@ def agnostic(folder: Path, source: str | None, out: Path, label: str, keep_going
     if not label.strip():
         raise click.UsageError("--label: give the class a name")
     faults = _Faults(folder, keep_going)
-    with _told():
-        claim(out, _made("agnostic", [folder], label=label))
-    with _told(faults.advice):
+    with told():
+        _take(out, made("agnostic", [folder], source=source, label=label))
+    with told(faults.advice):
         records = _reader(folder, source)(folder, report=faults.report)
         written = write_yolo(all_one(records, label=label), out, report=faults.report, link=link)
         count = _count(_shown(written, "Writing"))
-    faults.conclude(out)
+    _conclude(out, faults)
     _require(count, folder, None)
     click.echo(f"wrote {count} scans to {out}")
 
@@ -212,42 +198,83 @@ def agnostic(folder: Path, source: str | None, out: Path, label: str, keep_going
 class _Faults:
     """What is wrong with a folder: the first fault stops, or all are noted."""
 
-    def __init__(self, folder: Path, keep_going: bool) -> None:
+    def __init__(self, folder: Path, keep_going: bool, *, called: str = "") -> None:
         self._folder = folder
-        self._noted: list[Fault] = []
-        self.report: FaultReport = self._noted.append if keep_going else refuse
-        self._keep_going = keep_going
+        self._called = called
+        self.keep_going = keep_going
+        self.noted: list[Fault] = []
+        self.report: FaultReport = self.noted.append if keep_going else refuse
 
     @property
     def advice(self) -> str:
-        if self._keep_going:
+        if self.keep_going:
             return ""
         return f"\n`xray-train data audit {self._folder}` lists all that is wrong; --keep-going leaves it out."
 
-    def conclude(self, out: Path, name: str = "faults.json") -> None:
-        """Say how many faults of each kind there were, and list them in a file."""
-        if not self._keep_going:
-            return
-        for kind, count in sorted(Counter(fault.kind for fault in self._noted).items()):
-            click.echo(f"{kind}: {count}", err=True)
-        listed = [
-            {"kind": fault.kind, "where": fault.where.removeprefix(f"{self._folder}/"), "message": fault.message}
-            for fault in self._noted
+    def listed(self) -> list[dict[str, str]]:
+        """The faults, each with its place in the folder, and the folder's name where it has one."""
+        return [
+            {
+                "kind": fault.kind,
+                "where": str(Path(self._called, fault.where.removeprefix(f"{self._folder}/"))),
+                "message": fault.message,
+            }
+            for fault in self.noted
         ]
-        write_text(out / name, json.dumps(listed, indent=1) + "\n")
 
 
-@contextmanager
-def _told(advice: str = "") -> Iterator[None]:
-    """Turn what is wrong with data into a message."""
-    try:
-        yield
-    except DatasetError as error:
-        raise click.ClickException(f"{error}{advice}") from error
-    except OSError as error:
-        raise click.ClickException(
-            f"{error.filename or 'the disk'}: {error.strerror}; run this again to go on"
-        ) from error
+def _take(out: Path, made_of: Mapping[str, object]) -> None:
+    """Take the folder to write, and drop the faults of an earlier run.
+
+    Raises:
+        DatasetError: the folder holds something else.
+    """
+    claim(out, made_of)
+    (out / _FAULTS).unlink(missing_ok=True)
+
+
+def _conclude(out: Path, *several: _Faults) -> None:
+    """Say how many faults of each kind were noted, if any might be, and list them in a file."""
+    if not any(faults.keep_going for faults in several):
+        return
+    for kind, count in sorted(Counter(fault.kind for faults in several for fault in faults.noted).items()):
+        click.echo(f"{kind}: {count}", err=True)
+    listed = [fault for faults in several for fault in faults.listed()]
+    with told():
+        write_text(out / _FAULTS, json.dumps(listed, indent=1) + "\n")
+
+
+def _collections(folders: Mapping[str, Path], out: Path, keep_going: bool) -> dict[str, list[ScanRecord]]:
+    """The scans of each folder; a folder without any is an error."""
+    collections: dict[str, list[ScanRecord]] = {}
+    heard = {name: _Faults(folder, keep_going, called=name) for name, folder in folders.items()}
+    for name, folder in folders.items():
+        faults = heard[name]
+        with told(faults.advice):
+            records = _shown(_reader(folder, None)(folder, report=faults.report), f"Reading {name}")
+            collections[name] = list(_with_picture(records, faults.report))
+    _conclude(out, *heard.values())
+    for name, folder in folders.items():
+        _require(len(collections[name]), folder, None)
+    return collections
+
+
+def _as_json(merged: Merged) -> str:
+    pairs = [[str(one), str(other)] for one, other in merged.disagreeing]
+    said = {"dropped": [str(path) for path in merged.dropped], "disagreeing": pairs, "divided": list(merged.divided)}
+    return json.dumps(said, indent=1) + "\n"
+
+
+def _summarise(merged: Merged) -> None:
+    """Say what is worth a look after a merge."""
+    if merged.dropped:
+        click.echo(f"{len(merged.dropped)} pictures were there already, with boxes that agree: left out")
+    for one, other in merged.disagreeing[:_SHOWN]:
+        click.echo(f"the same picture with other boxes: {one} and {other}", err=True)
+    if len(merged.disagreeing) > _SHOWN:
+        click.echo(f"and {len(merged.disagreeing) - _SHOWN} more: see merge.json", err=True)
+    if merged.divided:
+        click.echo(f"{len(merged.divided)} groups reach over several splits: run `xray-train data split`", err=True)
 
 
 def _shown(items: Iterable[_T], said: str, total: int | None = None) -> Iterable[_T]:
@@ -258,25 +285,15 @@ def _count(items: Iterable[object]) -> int:
     return sum(1 for _ in items)
 
 
-def _name(folder: Path) -> str:
-    return folder.resolve().name
-
-
-def _new_name(folder: Path, taken: Iterable[str]) -> str:
-    """The folder's name, numbered where another has the same."""
-    alike = sum(name == _name(folder) or name.startswith(f"{_name(folder)}:") for name in taken)
-    return f"{_name(folder)}:{alike + 1}" if alike else _name(folder)
-
-
-def _made(command: str, folders: Sequence[Path], **settings: object) -> dict[str, object]:
-    """What ``made.json`` says: enough to tell the same command from another, and no path of this machine."""
-    places = "\n".join(str(folder.resolve()) for folder in folders)
-    return {
-        "by": f"xray-train data {command}",
-        "from": [_name(folder) for folder in folders],
-        "from_sha256": hashlib.sha256(places.encode()).hexdigest(),
-        **settings,
-    }
+def _named(folders: Iterable[Path]) -> dict[str, Path]:
+    """The folders by their names, which are numbered where several have the same."""
+    named: dict[str, Path] = {}
+    for folder in folders:
+        name, number = folder.resolve().name, 1
+        while (key := name if number == 1 else f"{name}:{number}") in named:
+            number += 1
+        named[key] = folder
+    return named
 
 
 def _require(count: int, folder: Path, split: str | None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,9 @@ import click
 from rich.progress import track
 
 from xray_agent_tools.errors import InvalidArgument
+from xray_training.commands.made import made
+from xray_training.commands.told import told
+from xray_training.datasets.folders import PICTURES
 from xray_training.datasets.record import DatasetError, ScanRecord
 from xray_training.datasets.sources import source_of
 from xray_training.datasets.writers.files import claim
@@ -19,11 +24,16 @@ from xray_training.simulator.scanners import TRAINING_SCANNERS, scanner_names
 from xray_training.simulator.scene import Contents, Side
 
 if TYPE_CHECKING:
-    from xray_training.projection.folder import Plan
     from xray_training.projection.threat import Threat
 
-_PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
 _VIEWS: dict[str, tuple[Side, ...]] = {"top": ("top",), "side": ("side",), "both": ("top", "side")}
+
+
+def _plain_name(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """A split that can be the name of a folder."""
+    if value is not None and not re.fullmatch(r"[A-Za-z0-9_-]+", value):
+        raise click.BadParameter("letters, digits, - and _ only", ctx=context, param=option)
+    return value
 
 
 @click.command()
@@ -46,7 +56,7 @@ _VIEWS: dict[str, tuple[Side, ...]] = {"top": ("top",), "side": ("side",), "both
     "--most", type=click.IntRange(1, 12), default=3, show_default=True, help="Most threats drawn for one bag."
 )
 @click.option("--benign", is_flag=True, help="Pack no threat.")
-@click.option("--split", default="train", show_default=True, help="Split to write the scans to.")
+@click.option("--split", default="train", show_default=True, callback=_plain_name, help="Split to write the scans to.")
 @click.option(
     "--processes", type=click.IntRange(1), default=os.cpu_count() or 1, show_default=True, help="Bags made at a time."
 )
@@ -71,14 +81,14 @@ def simulate(
     """
     from xray_training.simulator.write import Order, write_scans
 
-    if benign and (threats or among):
-        raise click.UsageError("--benign and --threat or --among exclude each other")
+    if sum((benign, bool(threats), bool(among))) > 1:
+        raise click.UsageError("--benign, --threat and --among exclude each other")
     contents = Contents(() if benign else threats or None, among or THREATS, most)
     order = Order(count, seed, scanners or TRAINING_SCANNERS, contents, _VIEWS[views], split)
-    for _ in track(
-        write_scans(out, order, processes=processes), description="Simulating", total=count * len(order.views)
-    ):
-        pass
+    total = count * len(order.views)
+    with told():
+        for _ in track(write_scans(out, order, processes=processes), description="Simulating", total=total):
+            pass
     click.echo(f"wrote {count * len(order.views)} scans of {count} bags to {out}")
 
 
@@ -86,7 +96,9 @@ def simulate(
 @click.argument("scans", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
 @click.option("--from", "source", help="What the folder holds; recognised when not given.")
-@click.option("--split", help="Take only this split.")
+@click.option(
+    "--split", callback=_plain_name, help="Take only this split; with --vouch, the split of plain pictures [train]."
+)
 @click.option("--label", "labels", multiple=True, type=click.Choice(LABELS), help="Threat to project; repeatable; any.")
 @click.option("--per-scan", type=click.IntRange(1, 8), default=1, show_default=True, help="Threats for each scan.")
 @click.option("--limit", type=click.IntRange(1), help="Use at most this many scans.")
@@ -95,7 +107,7 @@ def simulate(
 @click.option(
     "--cut-outs",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Annotated scans to cut real threats out of; simulated ones are used beside them.",
+    help="Annotated scans to cut real threats out of, of --split or else of train; simulated ones are used beside them.",
 )
 @click.option("--benign-only", is_flag=True, help="Skip scans that have boxes.")
 @click.option(
@@ -123,45 +135,30 @@ def project(
     is any dataset that can be read, or a plain folder of pictures with --vouch. The result is an annotated YOLO folder.
     The same command goes on with a run that was stopped.
     """
-    from xray_training.projection.folder import Plan, project_into
+    from xray_training.projection.folder import Plan, project_into, takes
 
     wanted = labels or THREATS
-    try:
+    with told():
         records = _records(scans, source, split, vouch=vouch)
         if vouch:
             records = [replace(record, annotated=record.annotated | set(wanted)) for record in records]
-        if benign_only:
-            records = [record for record in records if not record.boxes]
-        if not records:
+        chosen = [record for record in records if not (benign_only and record.boxes)][:limit]
+        if not chosen:
             raise DatasetError(f"{scans} holds no scan to project into")
-        library = _cut_outs(cut_outs, wanted) if cut_outs else ()
+        library = _cut_outs(cut_outs, wanted, split or "train", pitch) if cut_outs else ()
         plan = Plan(wanted, per_scan, seed, library, pitch)
-        claim(out, _made_of(scans, cut_outs, plan, split, benign_only=benign_only))
-        chosen = records[:limit]
+        folders = (scans, cut_outs) if cut_outs else (scans,)
+        settings = {"labels": list(wanted), "per_scan": per_scan, "seed": seed, "pitch": pitch, "split": split}
+        claim(out, made("project", folders, source=source, vouch=vouch, benign_only=benign_only, **settings))
         written = list(track(project_into(chosen, plan, out), description="Projecting", total=len(chosen)))
-    except DatasetError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(f"wrote {len(written)} scans to {out}; {len(chosen) - len(written)} had no room for a threat")
-
-
-def _made_of(
-    scans: Path, cut_outs: Path | None, plan: Plan, split: str | None, *, benign_only: bool
-) -> dict[str, object]:
-    """What a folder of projected scans says it was made of, so that only the same command goes on with it."""
-    return {
-        "projected into": str(scans),
-        "split": split,
-        "benign only": benign_only,
-        "labels": list(plan.labels),
-        "per scan": plan.per_scan,
-        "seed": plan.seed,
-        "pitch": plan.pitch_mm,
-        "cut out of": None if cut_outs is None else str(cut_outs),
-    }
+    taken = sum(takes(record, plan) for record in chosen)
+    click.echo(f"wrote {len(written)} scans to {out}; {taken - len(written)} had no room for a threat")
+    if taken < len(chosen):
+        click.echo(f"{len(chosen) - taken} scans were left out: their source annotates none of the labels", err=True)
 
 
 def _records(scans: Path, source: str | None, split: str | None, *, vouch: bool) -> list[ScanRecord]:
-    pictures = sorted(path for path in scans.iterdir() if path.suffix.lower() in _PICTURES)
+    pictures = sorted(path for path in scans.iterdir() if path.suffix.lower() in PICTURES)
     if source is None and vouch and pictures:
         return [
             ScanRecord(path, scans.name, scans.name, split or "train", path.stem, path.stem, (), frozenset())
@@ -170,22 +167,34 @@ def _records(scans: Path, source: str | None, split: str | None, *, vouch: bool)
     return list(source_of(scans, source).read(scans, split=split))
 
 
-def _cut_outs(folder: Path, labels: tuple[str, ...]) -> tuple[Threat, ...]:
-    """Every box of the labels whose surroundings let it be told apart."""
+def _cut_outs(folder: Path, labels: tuple[str, ...], split: str, pitch: float | None) -> tuple[Threat, ...]:
+    """Every box of the labels whose surroundings let it be told apart.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    threats = [
+        threat
+        for record in source_of(folder).read(folder, split=split)
+        for threat in _cut_out_of(record, labels, pitch)
+    ]
+    if not threats:
+        raise DatasetError(f"nothing can be cut out of {folder}: no box of {', '.join(labels)} in its split {split!r}")
+    return tuple(threats)
+
+
+def _cut_out_of(record: ScanRecord, labels: tuple[str, ...], pitch: float | None) -> Iterator[Threat]:
     from xray_training.projection import cut_out, read_scan
 
-    threats = []
-    for record in source_of(folder).read(folder):
-        boxes = [box for box in record.boxes if box.label in labels]
-        if not boxes:
+    boxes = [box for box in record.boxes if box.label in labels]
+    if not boxes:
+        return
+    pixels = record.pixels()
+    height, width = pixels.shape[:2]
+    reading = read_scan(pixels, pitch_mm=pitch)
+    for box in boxes:
+        corners = (box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
+        try:
+            yield cut_out(reading, box.label, corners, origin=record.image.name)
+        except InvalidArgument:
             continue
-        pixels = record.pixels()
-        height, width = pixels.shape[:2]
-        reading = read_scan(pixels)
-        for box in boxes:
-            corners = (box.x_min * width, box.y_min * height, box.x_max * width, box.y_max * height)
-            try:
-                threats.append(cut_out(reading, box.label, corners))
-            except InvalidArgument:
-                continue
-    return tuple(threats)

@@ -13,8 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from xray_training.datasets.fault import Fault, FaultKind, FaultReport
 from xray_training.datasets.folders import PICTURES
-
-_LFS = b"version https://git-lfs.github.com/spec/"
+from xray_training.datasets.picture import LFS
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -118,7 +117,7 @@ def _bytes_of(path: Path, report: FaultReport) -> bytes | None:
     except OSError as error:
         report(bad(path, f"cannot be read ({type(error).__name__})"))
         return None
-    if content.startswith(_LFS):
+    if content.startswith(LFS):
         message = "a Git LFS pointer, not an annotation: run `git lfs pull` where it came from"
         report(Fault(FaultKind.LFS_POINTER, str(path), message))
         return None

@@ -10,7 +10,7 @@ from xray_training.datasets import coco
 from xray_training.datasets.annotation import missing
 from xray_training.datasets.fault import FaultReport, refuse
 from xray_training.datasets.folders import wanted
-from xray_training.datasets.neighbours import uploaded_stem
+from xray_training.datasets.neighbours import block_of, uploaded_stem
 from xray_training.datasets.placing import labels_of, names_of
 from xray_training.datasets.record import ScanRecord
 
@@ -18,6 +18,8 @@ SOURCE = "cargoxray"
 
 GROUPING = "xray_objects"
 """The super-category, which Roboflow lists as category 0."""
+
+_TELLING = 8  # so many of its names are no accident
 
 UNLABELLED = frozenset({"tools", "unknown", GROUPING})
 """Classes too wide for a canonical label; their boxes are left out without a fault."""
@@ -40,8 +42,8 @@ def read(root: Path, *, split: str | None = None, report: FaultReport = refuse) 
     for part in parts:
         document = coco.document_of(part, report) if wanted(part.split, split) else None
         for scan in document.scans if document else ():
-            labelled = tuple(box for box in scan.boxes if box.name not in UNLABELLED)
-            boxes = coco.boxes_of(replace(scan, boxes=labelled), names_of(SOURCE), report)
+            labelled = tuple(mark for mark in scan.marks if mark.box.name not in UNLABELLED)
+            boxes = coco.boxes_of(replace(scan, marks=labelled), names_of(SOURCE), report)
             if boxes is None:
                 continue
             group = uploaded_stem(scan.path.stem) or scan.path.stem
@@ -51,15 +53,19 @@ def read(root: Path, *, split: str | None = None, report: FaultReport = refuse) 
                 scanner=SOURCE,
                 split=part.split,
                 group=group,
-                block=group,
+                block=block_of(group, group),
                 boxes=boxes,
                 annotated=labels_of(SOURCE),
             )
 
 
 def recognises(root: Path) -> bool:
-    """Whether the folder is a Roboflow export with CargoXray's classes."""
+    """Whether the folder is a Roboflow export of CargoXray: its super-category or most of its classes, and no others."""
+    parts = [part for part in coco.parts_of(root) if part.annotations.name == coco.ROBOFLOW]
+    document = coco.elsewhere_made(parts[-1]) if parts else None
+    if document is None:
+        return False
     naming = names_of(SOURCE)
-    parts = coco.parts_of(root)
-    names = coco.names_in(parts[-1]) - UNLABELLED if parts else frozenset()
-    return bool(names) and all(naming(name) for name in names)
+    names = frozenset(document.names) - UNLABELLED
+    grouped = GROUPING in document.groups or GROUPING in document.names
+    return bool(names) and all(naming(name) for name in names) and (grouped or len(names) >= _TELLING)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from xray_agent_tools.taxonomy import taxonomy
 from xray_training.datasets import coco
 from xray_training.datasets.annotation import missing
 from xray_training.datasets.fault import FaultReport, refuse
@@ -57,10 +58,14 @@ def read(root: Path, *, split: str | None = None, report: FaultReport = refuse) 
 
 
 def recognises(root: Path) -> bool:
-    """Whether the folder holds COCO files of 2017's naming with CLCXray's classes."""
+    """Whether the folder holds COCO files of 2017's naming with all of CLCXray's classes and no others."""
+    parts = _parts(root)
+    document = coco.elsewhere_made(parts[-1]) if parts else None
+    if document is None:
+        return False
     naming = folded_names_of(SOURCE)
-    names = coco.names_in(_parts(root)[-1]) if _parts(root) else frozenset()
-    return bool(names) and all(naming(name) for name in names)
+    classes = sum(len(item.datasets.get(SOURCE, ())) for item in taxonomy().items)
+    return len(set(document.names)) == classes and {naming(name) for name in document.names} == labels_of(SOURCE)
 
 
 def _parts(root: Path) -> list[coco.Part]:

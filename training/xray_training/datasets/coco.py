@@ -5,9 +5,10 @@ Layouts::
     annotations/instances_SPLIT.json    with images/SPLIT/, SPLIT/ or images/
     SPLIT/_annotations.coco.json        beside the pictures, as Roboflow exports
 
-Fields beyond the format are honoured where they are: of an image ``source``, ``scanner``, ``split``, ``group``,
-``block``, ``stretch``, ``metadata`` and ``annotated``, the labels annotated on it; of an annotation ``original``, the
-source's own class name; of the file ``annotated``, the labels that each source annotates.
+Our own export says more than the format has: of the file ``annotated``, the labels that each source annotates; of an
+image ``source``, ``scanner``, ``split``, ``group``, ``block``, ``stretch``, ``metadata`` and ``annotated``, the labels
+annotated on it; of an annotation ``original``, the source's own class name. In a file without ``annotated`` these
+fields are somebody else's and mean nothing here.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from xray_training.datasets.annotation import bad, first_problem, json_of, missing
-from xray_training.datasets.fault import FaultReport, refuse
+from xray_training.datasets.fault import Fault, FaultKind, FaultReport, refuse
 from xray_training.datasets.folders import files_in, split_called, wanted, within
 from xray_training.datasets.naming import canonical
 from xray_training.datasets.neighbours import block_of, uploaded_stem
@@ -31,13 +33,18 @@ from xray_training.datasets.placing import Naming, PixelBox, place
 from xray_training.datasets.record import LabelledBox, ScanRecord
 
 _INSTANCES = re.compile(r"instances_([A-Za-z]+)\d*")
-_ROBOFLOW = "_annotations.coco.json"
+
+ROBOFLOW = "_annotations.coco.json"
+"""The annotation file in each split's folder of Roboflow's export."""
+
+_EXTRA = frozenset(
+    {"source", "scanner", "split", "group", "block", "stretch", "metadata", "annotated", "original"}
+)  # what our own export adds to images and annotations
 
 Side = Annotated[int, Field(ge=1, le=1_000_000)]
 Extent = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Identity = int | str
 Element = TypeVar("Element", bound=BaseModel)
-_Mark = tuple[PixelBox, str]
 
 
 class Image(BaseModel):
@@ -72,28 +79,42 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A box named by its category, and the source's own name of the class where the file gives it."""
+
+    box: PixelBox
+    original: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Scan:
-    """An image with its boxes.
+    """An image with what is marked on it.
 
     Attributes:
         image: what the file says of the image.
         path: where the picture should be.
-        boxes: its boxes; named by the source's own name where the file gives it, else by the category.
-        categories: the category's name by the name of a box.
+        marks: its boxes.
     """
 
     image: Image
     path: Path
-    boxes: tuple[PixelBox, ...]
-    categories: Mapping[str, str]
+    marks: tuple[Mark, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A COCO file: its classes, what each source in it annotates, and its scans."""
+    """A COCO file.
+
+    Attributes:
+        names: its classes.
+        groups: super-categories that only group its classes.
+        annotated: what each source in it annotates; None where the file is no export of ours.
+        scans: its images.
+    """
 
     names: tuple[str, ...]
-    annotated: Mapping[str, frozenset[str]]
+    groups: frozenset[str]
+    annotated: Mapping[str, frozenset[str]] | None
     scans: tuple[Scan, ...]
 
 
@@ -115,7 +136,7 @@ class _File(BaseModel):
     images: list[dict[str, Any]]
     annotations: list[dict[str, Any]] = []
     categories: list[dict[str, Any]]
-    annotated: dict[str, frozenset[str]] = {}
+    annotated: dict[str, frozenset[str]] | None = None
 
 
 _POLYGONS = TypeAdapter(list[list[FiniteFloat]])
@@ -136,31 +157,33 @@ def read(root: Path, *, split: str | None = None, report: FaultReport = refuse) 
     """
     parts = parts_of(root)
     if not parts:
-        report(missing(root, f"neither annotations/instances_SPLIT.json nor SPLIT/{_ROBOFLOW} is there"))
+        report(missing(root, f"neither annotations/instances_SPLIT.json nor SPLIT/{ROBOFLOW} is there"))
     for part in parts:
         document = document_of(part, report)
         if document is None:
             continue
         named = frozenset(label for name in document.names if (label := canonical(name)))
+        naming = canonical if document.annotated is None else str
+        said = document.annotated or {}
         for scan in document.scans:
             image = scan.image
-            source = image.source or root.resolve().name
-            found = image.split or part.split
+            source = root.resolve().name if image.source is None else image.source
+            found = part.split if image.split is None else image.split
             if not wanted(found, split):
                 continue
-            boxes = boxes_of(scan, _naming(document, scan), report)
+            boxes = boxes_of(scan, naming, report)
             if boxes is None:
                 continue
-            annotated = document.annotated.get(source, named) if image.annotated is None else image.annotated
-            stem = f"{found}/{scan.path.stem}"
-            group = image.group or uploaded_stem(scan.path.stem) or stem
+            annotated = said.get(source, named) if image.annotated is None else image.annotated
+            stem = uploaded_stem(scan.path.stem) or f"{found}/{scan.path.stem}"
+            group = stem if image.group is None else image.group
             yield ScanRecord(
                 image=scan.path,
                 source=source,
-                scanner=image.scanner or source,
+                scanner=source if image.scanner is None else image.scanner,
                 split=found,
                 group=group,
-                block=image.block or block_of(stem, group),
+                block=block_of(stem, group) if image.block is None else image.block,
                 boxes=boxes,
                 annotated=annotated,
                 stretch=image.stretch,
@@ -183,48 +206,51 @@ def parts_of(root: Path) -> list[Part]:
             parts.append(Part(split_called(named[1]), path, next(folder for folder in folders if folder.is_dir())))
     if not parts:
         names = ("train", "valid", "val", "test")
-        exported = [root / name for name in names if (root / name / _ROBOFLOW).is_file()]
-        parts = [Part(split_called(folder.name), folder / _ROBOFLOW, folder) for folder in exported]
+        exported = [root / name for name in names if (root / name / ROBOFLOW).is_file()]
+        parts = [Part(split_called(folder.name), folder / ROBOFLOW, folder) for folder in exported]
     order = ("train", "val", "test")
     return sorted(parts, key=lambda part: order.index(part.split) if part.split in order else len(order))
 
 
-def names_in(part: Part) -> frozenset[str]:
-    """The classes that a COCO file names; none where it cannot be read."""
+def elsewhere_made(part: Part) -> Document | None:
+    """A COCO file that is no export of ours; None where it is one, or cannot be read."""
     document = document_of(part, lambda fault: None)
-    return frozenset() if document is None else frozenset(document.names)
+    return document if document and document.annotated is None else None
 
 
 def document_of(part: Part, report: FaultReport) -> Document | None:
     """Read a COCO file; None, and a fault, where it is none.
 
-    A category that is another's super-category only groups them and is no class. An image with a malformed annotation
-    is left out, because it would count as free of what that annotation marks.
+    A category that is another's super-category and of which there is no box only groups others and is no class. An
+    image with a malformed annotation is left out, because it would count as free of what that annotation marks.
     """
     where = part.annotations
     content = json_of(where, _File, report)
     if content is None:
         return None
+    ours = content.annotated is not None
     categories = {category.id: category for category in _each(content.categories, _Category, where, report)}
     images: dict[Identity, Image] = {}
     repeated = set()
-    for image in _each(content.images, Image, where, report):
+    for image in _each(content.images if ours else _bare(content.images), Image, where, report):
         if image.id in images:
             report(bad(where, f"two images have the id {image.id}"))
             repeated.add(image.id)
         images[image.id] = image
-    marks = _marks(content.annotations, images, categories, where, report)
+    annotations = content.annotations if ours else _bare(content.annotations)
+    marks = _marks(annotations, images, categories, where, report)
     scans = []
     for image in images.values():
         path, found = within(part.pictures, image.file_name), marks[image.id]
         if path is None:
             report(bad(where, f"image {image.id} has no usable file name: {image.file_name[:80]!r}"))
         elif None not in found and image.id not in repeated:
-            boxes = [mark for mark in found if mark is not None]
-            scans.append(Scan(image, path, tuple(box for box, _ in boxes), {box.name: name for box, name in boxes}))
-    grouping = {category.supercategory for category in categories.values() if category.supercategory != category.name}
-    names = tuple(category.name for category in categories.values() if category.name not in grouping)
-    return Document(names, content.annotated, tuple(scans))
+            scans.append(Scan(image, path, tuple(mark for mark in found if mark is not None)))
+    boxed = {mark.box.name for found in marks.values() for mark in found if mark is not None}
+    groups = {category.supercategory for category in categories.values() if category.supercategory != category.name}
+    names = [category.name for category in categories.values()]
+    grouping = frozenset(name for name in names if name in groups - boxed)
+    return Document(tuple(name for name in names if name not in grouping), grouping, content.annotated, tuple(scans))
 
 
 def _marks(
@@ -233,9 +259,9 @@ def _marks(
     categories: Mapping[Identity, _Category],
     where: Path,
     report: FaultReport,
-) -> dict[Identity, list[_Mark | None]]:
-    """What is marked on each image, each box with its category's name; None stands for a malformed annotation."""
-    marks: dict[Identity, list[_Mark | None]] = defaultdict(list)
+) -> dict[Identity, list[Mark | None]]:
+    """What is marked on each image; None stands for a malformed annotation."""
+    marks: dict[Identity, list[Mark | None]] = defaultdict(list)
     for item in items:
         annotation = _one(item, _Annotation, where, report)
         if annotation is None:
@@ -248,15 +274,8 @@ def _marks(
             report(bad(where, said))
             marks[annotation.image_id].append(None)
         else:
-            marks[annotation.image_id].append((PixelBox(annotation.original or category.name, *corners), category.name))
+            marks[annotation.image_id].append(Mark(PixelBox(category.name, *corners), annotation.original))
     return marks
-
-
-def _naming(document: Document, scan: Scan) -> Naming:
-    """Categories as they are where the file says what its sources annotate, as only ours do; else by their spelling."""
-    if document.annotated:
-        return lambda name: scan.categories[name]
-    return lambda name: canonical(scan.categories[name])
 
 
 def boxes_of(scan: Scan, naming: Naming, report: FaultReport) -> tuple[LabelledBox, ...] | None:
@@ -264,8 +283,21 @@ def boxes_of(scan: Scan, naming: Naming, report: FaultReport) -> tuple[LabelledB
     size = size_of(scan.path, report)
     if size is None:
         return None
-    where = str(scan.path)
-    return place(scan.boxes, picture=size, declared=scan.image.declared, naming=naming, where=where, report=report)
+    fit = partial(place, picture=size, declared=scan.image.declared, naming=naming, where=str(scan.path))
+    if fit((), report=report) is None:
+        return None
+
+    def report_box(fault: Fault) -> None:
+        if fault.kind is not FaultKind.SIZE_RESCALED:  # which is the scan's, and told
+            report(fault)
+
+    placed = ((mark, box) for mark in scan.marks for box in fit((mark.box,), report=report_box) or ())
+    return tuple(replace(box, original=mark.original or box.original) for mark, box in placed)
+
+
+def _bare(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Images or annotations without the fields that only our own export fills."""
+    return [{key: value for key, value in item.items() if key not in _EXTRA} for item in items]
 
 
 def _each(items: list[dict[str, Any]], model: type[Element], where: Path, report: FaultReport) -> Iterator[Element]:

@@ -27,6 +27,7 @@ _TIMEOUT_S = 30.0
 _TOO_MANY_FAILURES = 10
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _PARTIAL, _RANGE_NOT_SATISFIABLE = 206, 416
+_CONTENT_RANGE = re.compile(r"bytes (?P<start>\d+)-\d+/(?P<total>\d+|\*)")
 
 
 class DownloadError(Exception):
@@ -103,8 +104,11 @@ def fetch(
         ``target``.
 
     Raises:
-        DownloadError: the server refuses, cannot be reached or keeps failing; the disk is full; the checksum is wrong.
+        DownloadError: the server refuses, cannot be reached or keeps failing; the disk is full; the checksum is wrong;
+            a folder has the file's name.
     """
+    if target.is_dir():
+        raise DownloadError(f"{target} is a folder, and the file has its name: choose another --out")
     if target.exists():
         _check(target, target, sha256, f"move {target} away to fetch it anew")
         return target
@@ -260,15 +264,13 @@ def _refuse(response: httpx2.Response, url: str) -> None:
 
 
 def _receive(response: httpx2.Response, part: _Part, progress: Progress) -> None:
-    goes_on = response.status_code == _PARTIAL
-    if goes_on and not response.headers.get("Content-Range", "").startswith(f"bytes {part.size}-"):
-        part.discard()
-        raise _Interrupted(f"{response.url} gave another part than was asked for")
-    if not goes_on:
-        part.begin(response.headers)
     packed = response.headers.get("Content-Encoding", "identity") != "identity"
-    length = response.headers.get("Content-Length", "")
-    total = None if packed or not length.isdecimal() else part.size + int(length)
+    if response.status_code == _PARTIAL:
+        total = _whole(response, part)
+    else:
+        part.begin(response.headers)
+        length = response.headers.get("Content-Length", "")
+        total = None if packed or not length.isdecimal() else int(length)
     free = shutil.disk_usage(part.path.parent).free
     if total is not None and total - part.size > free:
         needed = f"{(total - part.size) / 1e6:.0f} MB are to come, {free / 1e6:.0f} MB are free"
@@ -279,6 +281,21 @@ def _receive(response: httpx2.Response, part: _Part, progress: Progress) -> None
             file.write(chunk)
             done += len(chunk)
             progress(done, total)
+    if total is not None and done < total:
+        raise _Interrupted(f"{response.url} gave {done} of {total} bytes")
+
+
+def _whole(response: httpx2.Response, part: _Part) -> int | None:
+    """The size of the file that a part is of; None where the server does not say.
+
+    Raises:
+        _Interrupted: the part does not go on where the file is.
+    """
+    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    if match is None or int(match["start"]) != part.size:
+        part.discard()
+        raise _Interrupted(f"{response.url} gave another part than was asked for")
+    return None if match["total"] == "*" else int(match["total"])
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -291,6 +308,8 @@ def _seconds(retry_after: str | None) -> float | None:
         moment = email.utils.parsedate_to_datetime(retry_after)
     except ValueError:
         return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 

@@ -52,7 +52,8 @@ def read(root: Path, *, split: str | None = None, report: FaultReport = refuse) 
     """Read DvXray, two records a bag: both views share a group, and the metadata's ``view`` is ``top`` or ``side``.
 
     An item that is in the bag but could not be boxed in a view ("difficult") is neither present nor absent there: its
-    label is taken out of what that view annotates.
+    label is taken out of what that view annotates. Where another item of the same label is boxed in that view, its box
+    stays: it is certain, while the label as a whole is not.
 
     Args:
         root: the folder that holds ``DvXray_Positive_Samples`` and ``DvXray_Negative_Samples``.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from xray_training.datasets.annotation import listed, missing
 from xray_training.datasets.fault import Fault, FaultKind, FaultReport, refuse
-from xray_training.datasets.folders import folders_in, pictures_by_stem, wanted
+from xray_training.datasets.folders import files_in, folders_in, pictures_by_stem, wanted
 from xray_training.datasets.naming import folded_names_of
 from xray_training.datasets.neighbours import block_of
 from xray_training.datasets.picture import size_of
@@ -35,6 +35,11 @@ class _Domain:
     name: str
     pictures: Path
     annotations: Path
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether there are XML files, or a folder of lines of text."""
+        return self.annotations.name == _LINES or bool(files_in(self.annotations, ".xml"))
 
     def objects_of(self, stem: str, report: FaultReport) -> Objects | None:
         if self.annotations.name != _LINES:
@@ -71,8 +76,8 @@ def read(root: Path, *, split: str | None = None, report: FaultReport = refuse) 
 
 
 def recognises(root: Path) -> bool:
-    """Whether folders below are laid out like EDS's domains."""
-    return bool(_domains(root))
+    """Whether folders below are laid out like EDS's domains and hold its kinds of file, not those of a YOLO export."""
+    return not (root / "data.yaml").exists() and any(domain.is_annotated for domain in _domains(root))
 
 
 def _domains(root: Path) -> list[_Domain]:
@@ -81,7 +86,8 @@ def _domains(root: Path) -> list[_Domain]:
         pictures = [folder / name for name in _PICTURES if (folder / name).is_dir()]
         annotations = [folder / name for name in (*_XML, _LINES) if (folder / name).is_dir()]
         if pictures and annotations:
-            domains.append(_Domain(folder.name, pictures[0], annotations[0]))
+            found = [_Domain(folder.name, pictures[0], annotated) for annotated in annotations]
+            domains.append(next((domain for domain in found if domain.is_annotated), found[0]))
     return domains
 
 

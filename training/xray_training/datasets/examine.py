@@ -125,6 +125,7 @@ def examine_all(records: Sequence[ScanRecord], *, kept: Path | None = None, proc
         yield from fresh
         return
     kept.parent.mkdir(parents=True, exist_ok=True)
+    _end_last_line(kept)
     with kept.open("a", encoding="utf-8") as file:
         for key in keys:
             if (found := known.get(key)) is None:
@@ -151,6 +152,14 @@ def _key(record: ScanRecord) -> str:
     boxes = [(box.x_min, box.y_min, box.x_max, box.y_max) for box in record.boxes]
     text = f"{_VERSION} {record.image.absolute()} {change} {record.stretch} {boxes}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _end_last_line(path: Path) -> None:
+    """Keep a line that was being written when a run was stopped apart from the next one."""
+    with path.open("a+b") as file:
+        file.seek(max(0, file.tell() - 1))
+        if file.read(1) not in (b"", b"\n"):
+            file.write(b"\n")
 
 
 def _read_kept(path: Path) -> dict[str, Examined]:

@@ -23,7 +23,7 @@ class FaultKind(StrEnum):
     MISSING_ANNOTATION = "missing_annotation"
     """The annotation file of a scan is not there; the scan is left out."""
     BAD_ANNOTATION = "bad_annotation"
-    """The annotation cannot be parsed; what it described is left out."""
+    """The annotation cannot be parsed; the scan is left out, because it would count as free of what it hides."""
     SIZE_MISMATCH = "size_mismatch"
     """The declared size does not fit the picture in any way that boxes could follow; the scan is left out."""
     SIZE_RESCALED = "size_rescaled"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp"})
 
 _SPLITS = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
 

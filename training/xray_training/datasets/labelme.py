@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, FiniteFloat
 
 from xray_training.datasets.annotation import json_of, missing
-from xray_training.datasets.fault import FaultReport, refuse
+from xray_training.datasets.fault import Fault, FaultReport, refuse
 from xray_training.datasets.folders import files_in, folders_in, pictures_by_stem, split_called, wanted
 from xray_training.datasets.naming import canonical
 from xray_training.datasets.neighbours import block_of, uploaded_stem
@@ -60,7 +60,7 @@ def read(root: Path, *, split: str | None = None, report: FaultReport = refuse) 
     """Read a folder of LabelMe files whose labels are canonical ones.
 
     Every label that occurs in the folder counts as annotated on all of its scans. A picture without a file was never
-    looked at: it is a fault, not a scan without items.
+    looked at: it is a fault, not a scan without items. So is a LabelMe file without its picture.
 
     Args:
         root: the folder; its name is the records' source.
@@ -85,10 +85,8 @@ def read(root: Path, *, split: str | None = None, report: FaultReport = refuse) 
         )
         if boxes is None:
             continue
-        stem = f"{found}/{picture.stem}"
-        group = uploaded_stem(picture.stem) or stem
-        block = block_of(stem, group)
-        yield ScanRecord(picture, source, source, found, group, block, boxes, annotated)
+        group = uploaded_stem(picture.stem) or f"{found}/{picture.stem}"
+        yield ScanRecord(picture, source, source, found, group, block_of(group, group), boxes, annotated)
 
 
 def recognises(root: Path) -> bool:
@@ -97,7 +95,7 @@ def recognises(root: Path) -> bool:
         pictures = pictures_by_stem(folder)
         file = next((path for path in files_in(folder, ".json") if path.stem in pictures), None)
         if file is not None:
-            return shapes_of(file, lambda fault: None) is not None
+            return shapes_of(file, _overlook) is not None
     return False
 
 
@@ -106,12 +104,18 @@ def _folders(root: Path) -> list[tuple[str, Path]]:
     return [("train", root), *((name, folder) for name, folder in below if name in ("train", "val", "test"))]
 
 
+def _overlook(fault: Fault) -> None:
+    """A JSON file without a picture may be of any other kind."""
+
+
 def _scans(root: Path, report: FaultReport) -> Iterator[tuple[str, Path, Shapes]]:
+    """Each picture with its shapes, and each file of shapes with the picture that should be there."""
     for split, folder in _folders(root):
-        for stem, picture in pictures_by_stem(folder).items():
-            shapes = shapes_of(folder / f"{stem}.json", report)
+        pictures = pictures_by_stem(folder)
+        for stem in sorted(pictures.keys() | {path.stem for path in files_in(folder, ".json")}):
+            shapes = shapes_of(folder / f"{stem}.json", report if stem in pictures else _overlook)
             if shapes is not None:
-                yield split, picture, shapes
+                yield split, pictures.get(stem, folder / f"{stem}.jpg"), shapes
 
 
 def _corners(shape: _Shape) -> tuple[float, float, float, float]:

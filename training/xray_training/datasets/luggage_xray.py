@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from pydantic import BaseModel
 
@@ -25,7 +25,7 @@ from xray_training.datasets.annotation import bad, missing, parsed, text_of
 from xray_training.datasets.fault import Fault, FaultKind, FaultReport, refuse
 from xray_training.datasets.folders import files_in, split_called, wanted
 from xray_training.datasets.naming import folded_names_of
-from xray_training.datasets.neighbours import uploaded_stem
+from xray_training.datasets.neighbours import block_of, uploaded_stem
 from xray_training.datasets.picture import Size, size_of
 from xray_training.datasets.placing import PixelBox, labels_of, place
 from xray_training.datasets.record import ScanRecord
@@ -36,6 +36,9 @@ STEPS = 1024
 """Into how many steps the boxes divide each side of a picture (PaliGemma's location tokens)."""
 
 _FILE = re.compile(r"_annotations\.(train|valid|test)\.jsonl")
+_SIGNATURE = re.compile(
+    r"x-(amz|goog)-.+|sign(ature)?|expires|token|alt|policy|key-pair-id|awsaccesskeyid|googleaccessid", re.IGNORECASE
+)  # parameters of S3, CloudFront and Google that let one in and do not tell pictures apart
 _OBJECT = re.compile(r"<loc(\d{4})><loc(\d{4})><loc(\d{4})><loc(\d{4})>([^<>;]+)")
 
 
@@ -102,17 +105,27 @@ def urls_of(path: Path, report: FaultReport = refuse) -> list[str]:
 
 
 def picture_names(urls: Iterable[str]) -> dict[str, str]:
-    """The file in ``images`` for each URL: its last part, after a hash of host and path where that is not unique.
+    """The file in ``images`` for each URL: its last part, after a hash of the whole where that is not unique.
+
+    Parameters that only sign a URL are no part of it.
 
     Give it the URLs of the whole set, so that every caller gets the same names.
     """
-    paths = {url: urlsplit(url).netloc + urlsplit(url).path for url in urls}
-    names = {path: _plain(path.rstrip("/").rpartition("/")[2]) for path in paths.values()}
+    addresses = {url: _unsigned(url) for url in urls}
+    names = {_unsigned(url): _plain(urlsplit(url).path.rstrip("/").rpartition("/")[2]) for url in addresses}
     alike = Counter(name.casefold() for name in names.values())
-    for path, name in names.items():
+    for address, name in names.items():
         if alike[name.casefold()] > 1:
-            names[path] = f"{hashlib.sha256(path.encode()).hexdigest()[:12]}_{name}"
-    return {url: names[path] for url, path in paths.items()}
+            names[address] = f"{hashlib.sha256(address.encode()).hexdigest()[:12]}_{name}"
+    return {url: names[address] for url, address in addresses.items()}
+
+
+def _unsigned(url: str) -> str:
+    """Host, path and those parameters that may tell pictures apart."""
+    parts = urlsplit(url)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    telling = urlencode([(name, value) for name, value in query if not _SIGNATURE.fullmatch(name)])
+    return parts.netloc + parts.path + (f"?{telling}" if telling else "")
 
 
 def _files(root: Path) -> list[Path]:
@@ -161,7 +174,7 @@ def _record(scan: _Scan, picture: Path, split: str, report: FaultReport) -> Scan
     if boxes is None:
         return None
     group = uploaded_stem(picture.stem) or picture.stem
-    return ScanRecord(picture, SOURCE, SOURCE, split, group, group, boxes, labels_of(SOURCE))
+    return ScanRecord(picture, SOURCE, SOURCE, split, group, block_of(group, group), boxes, labels_of(SOURCE))
 
 
 def _boxes(scan: _Scan, size: Size, report: FaultReport) -> list[PixelBox] | None:

@@ -12,8 +12,11 @@ _ROBOFLOW = re.compile(r"(.+?)(?:_(?:jpe?g|png|bmp|tiff?))?\.rf\.[0-9A-Za-z]+", 
 
 
 def block_of(stem: str, group: str) -> str:
-    """The run of ids that a numbered name lies in, named by its first id; the group where the name has no number."""
-    numbered = _NUMBERED.fullmatch(stem)
+    """The run of ids that a numbered name lies in, named by its first id; the group where the name has no number.
+
+    A name that Roboflow gave counts as the one before it.
+    """
+    numbered = _NUMBERED.fullmatch(uploaded_stem(stem) or stem)
     if numbered is None:
         return group
     before, digits = numbered.groups()

@@ -31,7 +31,7 @@ def read(root: Path, *, split: str | None = None, report: FaultReport = refuse) 
         DatasetError: by the default report, at the first fault.
     """
     lists = {level: listed(root / "test" / file, report) for level, file in LEVELS.items()}
-    levels = {stem: {"occlusion": level} for level, stems in lists.items() for stem in stems}
+    levels = {("test", stem): {"occlusion": level} for level, stems in lists.items() for stem in stems}
     return read_family(root, SOURCE, split=split, report=report, metadata=levels)
 
 

@@ -19,13 +19,18 @@ The manifest may have more columns, and each of their cells may be empty:
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
+from xray_training.datasets.annotation import bad, first_problem, missing, text_of
 from xray_training.datasets.fault import Fault, FaultKind, FaultReport, refuse
+from xray_training.datasets.folders import within
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
 
 COLUMNS = ("file", "source", "scanner", "split", "group", "block")
@@ -60,15 +65,15 @@ def read(
         root: the folder that holds ``manifest.csv``.
         split: keep only this split.
         stretch: width factor by source, for exports that squeezed their pictures; it goes before the manifest's.
-        report: hears of every fault. Where it returns, a bad label row is left out, and a scan whose line or label
-            file is bad or missing is left out.
+        report: hears of every fault. Where it returns, a scan whose line or label file is missing or bad, if only in
+            one row, is left out whole: with fewer boxes it would count as free of what that row boxed.
 
     Raises:
         DatasetError: ``classes.txt``, ``annotated.json`` or ``manifest.csv`` is missing or malformed.
     """
     folder = _Folder(
         root,
-        names=[name for line in _text(root / "classes.txt").split("\n") if (name := line.strip())],
+        names=[name for line in index_text(root / "classes.txt").split("\n") if (name := line.strip())],
         annotated=_annotated(root / "annotated.json"),
         stretch=stretch or {},
     )
@@ -79,21 +84,17 @@ def read(
         try:
             record = folder.record(row, report)
         except KeyError as error:
-            report(Fault(FaultKind.BAD_ANNOTATION, where, f"the column {error} is missing"))
+            report(bad(where, f"the column {error} is missing"))
+        except DatasetError:  # what the report raised, which says where already
+            raise
         except ValueError as error:
-            report(Fault(FaultKind.BAD_ANNOTATION, where, str(error)))
+            report(bad(where, str(error)))
         except FileNotFoundError as error:
-            report(Fault(FaultKind.MISSING_ANNOTATION, where, f"{error.filename} is missing"))
+            report(missing(where, f"{error.filename} is missing"))
         else:
-            records.append(record)
+            if record is not None:
+                records.append(record)
     return records
-
-
-def finished(manifest: Path, columns: Sequence[str]) -> set[str]:
-    """The names, without endings, of the pictures in a half-written manifest, which is begun where there is none."""
-    if not manifest.exists():
-        manifest.write_text(",".join(columns) + "\n", encoding="utf-8")
-    return {Path(row["file"]).stem for _, row in _rows(manifest)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +106,8 @@ class _Folder:
     annotated: Mapping[str, frozenset[str]]
     stretch: Mapping[str, float]
 
-    def record(self, row: Mapping[str, str], report: FaultReport) -> ScanRecord:
-        """The record of one line.
+    def record(self, row: Mapping[str, str], report: FaultReport) -> ScanRecord | None:
+        """The record of one line; None, and faults, where its label file is bad.
 
         Raises:
             KeyError: a column is missing.
@@ -114,10 +115,15 @@ class _Folder:
             FileNotFoundError: there is no label file.
         """
         file, source, scanner, part, group, block = (_filled(row, column) for column in COLUMNS)
+        image = within(self.root, file)
+        if image is None:
+            raise ValueError(f"{file!r} is no picture in the folder")
         labels = self.root / "labels" / Path(file).relative_to("images").with_suffix(".txt")
-        boxes = tuple(_boxes(labels, self.names, _originals(row), report))
+        boxes = _boxes(labels, self.names, _originals(row), report)
+        if boxes is None:
+            return None
         return ScanRecord(
-            image=self.root / file,
+            image=image,
             source=source,
             scanner=scanner,
             split=part,
@@ -195,39 +201,53 @@ def _json(cell: str, column: str) -> object:
 
 
 def _annotated(path: Path) -> dict[str, frozenset[str]]:
-    text = _text(path)
+    text = index_text(path)
     try:
-        content = json.loads(text)
-        return {str(source): frozenset(str(label) for label in labels) for source, labels in content.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise DatasetError(f"{path} is no JSON object of sources and their labels") from error
+        return TypeAdapter(dict[str, frozenset[str]]).validate_json(text)
+    except ValidationError as error:
+        said = first_problem(error)
+        raise DatasetError(f"{path} is no JSON object of sources and lists of their labels: {said}") from error
 
 
-def _text(path: Path) -> str:
+def index_text(path: Path) -> str:
+    """The text of a file without which a folder cannot be read.
+
+    Raises:
+        DatasetError: it is missing, cannot be read or is not UTF-8.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise DatasetError(f"{path} is missing") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 text: save it as UTF-8") from error
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _boxes(path: Path, names: Sequence[str], originals: Sequence[str], report: FaultReport) -> Iterator[LabelledBox]:
-    lines = [
-        (number, line)
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
-        if line.strip()
-    ]
+def _boxes(
+    path: Path, names: Sequence[str], originals: Sequence[str], report: FaultReport
+) -> tuple[LabelledBox, ...] | None:
+    """What a label file boxes; None, and faults, where a part of it cannot be read."""
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, "the label file is missing", str(path))
+    text = text_of(path, report)
+    if text is None:
+        return None
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
     if originals and len(originals) != len(lines):
         raise ValueError(f"originals names {len(originals)} boxes, {path} has {len(lines)}")
+    boxes, sound = [], True
     for (number, line), original in zip(lines, originals or [""] * len(lines), strict=True):
         where = f"{path}, line {number}"
         try:
             label, sides = _row(line, names)
         except (ValueError, IndexError):
-            said = f"{line!r} is not 'class x y width height', all in range"
-            report(Fault(FaultKind.BAD_ANNOTATION, where, said))
-            continue
-        if box := within_picture(label, sides, original=original, where=where, report=report):
-            yield box
+            report(bad(where, f"{line!r} is not 'class x y width height', all in range"))
+            sound = False
+        else:
+            boxes.append(within_picture(label, sides, original=original, where=where, report=report))
+    return tuple(box for box in boxes if box) if sound else None
 
 
 def _row(line: str, names: Sequence[str]) -> tuple[str, Sides]:

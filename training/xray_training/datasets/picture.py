@@ -8,7 +8,12 @@ from PIL import Image
 
 from xray_training.datasets.fault import Fault, FaultKind, FaultReport
 
-_LFS = b"version https://git-lfs.github.com/spec/"
+LFS = b"version https://git-lfs.github.com/spec/"
+"""How a Git LFS pointer begins."""
+
+UNREADABLE = (OSError, SyntaxError, ValueError, ImportError, Image.DecompressionBombError)
+"""What Pillow raises at a damaged picture: ValueError and SyntaxError at a damaged PNG chunk, ImportError where
+Ultralytics has patched it."""
 
 Size = tuple[int, int]
 
@@ -20,7 +25,7 @@ def size_of(path: Path, report: FaultReport) -> Size | None:
             return picture.size
     except FileNotFoundError:
         report(Fault(FaultKind.MISSING_IMAGE, str(path), "the picture is not there"))
-    except (OSError, ImportError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         if _is_pointer(path):
             message = "a Git LFS pointer, not a picture: run `git lfs pull` where it came from"
             report(Fault(FaultKind.LFS_POINTER, str(path), message))
@@ -32,6 +37,6 @@ def size_of(path: Path, report: FaultReport) -> Size | None:
 def _is_pointer(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return file.read(len(_LFS)) == _LFS
+            return file.read(len(LFS)) == LFS
     except OSError:
         return False

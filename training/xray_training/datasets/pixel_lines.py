@@ -56,9 +56,14 @@ def boxes_of(path: Path, report: FaultReport) -> tuple[PixelBox, ...] | None:
 
 
 def read_family(
-    root: Path, source: str, *, split: str | None, report: FaultReport, metadata: Mapping[str, Mapping[str, str]]
+    root: Path,
+    source: str,
+    *,
+    split: str | None,
+    report: FaultReport,
+    metadata: Mapping[tuple[str, str], Mapping[str, str]],
 ) -> Iterator[ScanRecord]:
-    """Read the splits of a dataset of the family; ``metadata`` is by the picture's name without its suffix."""
+    """Read the splits of a dataset of the family; ``metadata`` is by split and the picture's name without its suffix."""
     if not any(_folder(root, part, "image").is_dir() for part in _SPLITS):
         report(missing(root, "neither train/train_image nor test/test_image is there"))
     for annotated in _annotated(root, split):
@@ -80,7 +85,7 @@ def read_family(
             block=block_of(stem, stem),
             boxes=boxes,
             annotated=labels_of(source),
-            metadata=metadata.get(stem, {}),
+            metadata=metadata.get((annotated.split, stem), {}),
         )
 
 

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xray_training.datasets.fault import Fault
+from xray_training.datasets.fault import Fault, FaultReport
+from xray_training.datasets.folders import PICTURES
 from xray_training.datasets.record import DatasetError, ScanRecord
 from xray_training.datasets.sources import SOURCES, source_of
 
-_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+
+def pass_over(fault: Fault) -> None:
+    """Go on without a word."""
 
 
-def scans_in(root: Path, name: str | None = None, *, split: str | None = None) -> list[ScanRecord]:
+def scans_in(
+    root: Path, name: str | None = None, *, split: str | None = None, report: FaultReport = pass_over
+) -> list[ScanRecord]:
     """Read a folder's scans as the dataset it holds, or as pictures without labels where it holds none.
 
-    Faults of single scans are passed over: the scan is left out, or read without what is wrong.
+    A scan with a fault is left out, or read without what is wrong.
 
     Args:
         root: the folder.
         name: what to read it as; found out when None.
         split: keep this split only; a folder of mere pictures has none.
+        report: hears of every fault of a dataset, for its scans.
 
     Raises:
         DatasetError: the folder holds neither, or its index cannot be read.
     """
     if name is not None or any(source.recognises(root) for source in SOURCES.values()):
-        passed_over: list[Fault] = []
-        records = list(source_of(root, name).read(root, split=split, report=passed_over.append))
+        records = list(source_of(root, name).read(root, split=split, report=report))
     else:
         records = _pictures_below(root)
     if not records:
@@ -37,6 +42,6 @@ def scans_in(root: Path, name: str | None = None, *, split: str | None = None) -
 
 def _pictures_below(root: Path) -> list[ScanRecord]:
     files = sorted(
-        file for file in root.rglob("*") if file.suffix.lower() in _ENDINGS and not file.name.startswith(".")
+        file for file in root.rglob("*") if file.suffix.lower() in PICTURES and not file.name.startswith(".")
     )
     return [ScanRecord(file, root.name, root.name, "", str(file), "", (), frozenset()) for file in files]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from xray_training.datasets.fault import DatasetError
+from xray_training.datasets.picture import UNREADABLE
 
 __all__ = ["DatasetError", "LabelledBox", "ScanRecord"]
 
@@ -71,7 +72,7 @@ class ScanRecord:
         try:
             with Image.open(self.image) as picture:
                 rgb = picture.convert("RGB")
-        except (OSError, ImportError) as error:  # Ultralytics' patch of Pillow turns a broken file into an ImportError
+        except UNREADABLE as error:
             raise DatasetError(f"{self.image} cannot be read: {type(error).__name__}") from error
         if self.stretch != 1.0:
             rgb = rgb.resize((round(rgb.width * self.stretch), rgb.height), Image.Resampling.BICUBIC)

@@ -11,18 +11,18 @@ The folder is no label: ``Class 9_Injection`` holds syringes, ``Class 21_Multila
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xray_training.datasets.annotation import missing
+from xray_training.datasets.duplicates import digest_of
 from xray_training.datasets.fault import FaultReport, refuse
-from xray_training.datasets.folders import folders_in, pictures_in, wanted
+from xray_training.datasets.folders import files_in, folders_in, pictures_in, wanted
 from xray_training.datasets.labelme import Shapes, shapes_of
 from xray_training.datasets.picture import size_of
 from xray_training.datasets.placing import labels_of, names_of, place
-from xray_training.datasets.record import ScanRecord
+from xray_training.datasets.record import DatasetError, ScanRecord
 from xray_training.datasets.units import Units
 
 SOURCE = "stcray"
@@ -58,7 +58,7 @@ def read(root: Path, *, split: str | None = None, report: FaultReport = refuse) 
         images = root / name / "Images"
         if not wanted(found, split) or not images.is_dir():
             continue
-        pictures = [picture for folder in folders_in(images) for picture in pictures_in(folder)]
+        pictures = _pictures(root / name)
         groups = _groups(pictures)
         for picture in pictures:
             size = size_of(picture, report)
@@ -85,6 +85,19 @@ def recognises(root: Path) -> bool:
     return any((root / name / "Images").is_dir() for name in _SPLITS)
 
 
+def _pictures(part: Path) -> list[Path]:
+    """Every picture of a set, and for each annotation without one the picture that should be there."""
+    pictures = []
+    bases = [base for base in (part / "Images", part / "Json_BB") if base.is_dir()]
+    for name in sorted({folder.name for base in bases for folder in folders_in(base)}):
+        folder = part / "Images" / name
+        found = pictures_in(folder)
+        stems = {picture.stem for picture in found}
+        annotated = [path.stem for path in files_in(part / "Json_BB" / name, ".json")]
+        pictures += sorted([*found, *(folder / f"{stem}.jpg" for stem in annotated if stem not in stems)])
+    return pictures
+
+
 def _shapes(part: Path, picture: Path, report: FaultReport) -> Shapes | None:
     if BACKGROUND.fullmatch(picture.parent.name):
         return Shapes(None, ())
@@ -101,16 +114,15 @@ def _groups(pictures: Iterable[Path]) -> dict[Path, str]:
     units = Units()
     contents = {}
     for picture in pictures:
-        contents[picture] = content = _hash(picture)
+        contents[picture] = content = _content(picture)
         if named := _metadata(picture):
             units.join(content, f"instance {named['instance']} in bag {named['bag']}")
     return {picture: units.of(content) for picture, content in contents.items()}
 
 
-def _hash(picture: Path) -> str:
+def _content(picture: Path) -> str:
     """A name for what the file holds; its path where it cannot be read."""
     try:
-        with picture.open("rb") as file:
-            return "sha256 " + hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+        return f"sha256 {digest_of(picture)}"
+    except DatasetError:
         return str(picture)

@@ -94,7 +94,7 @@ def read(root: Path, *, split: str | None = None, report: FaultReport = refuse) 
         if boxes is None:
             continue
         group = uploaded_stem(stem) or stem
-        yield ScanRecord(picture, source, source, found, group, block_of(stem, group), boxes, annotated)
+        yield ScanRecord(picture, source, source, found, group, block_of(group, group), boxes, annotated)
 
 
 def recognises(root: Path) -> bool:

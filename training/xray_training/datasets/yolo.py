@@ -18,12 +18,12 @@ from typing import Any
 
 import yaml
 
-from xray_training.datasets.annotation import bad
+from xray_training.datasets.annotation import bad, text_of
 from xray_training.datasets.fault import Fault, FaultKind, FaultReport, refuse
 from xray_training.datasets.folders import pictures_in, split_called, wanted
 from xray_training.datasets.naming import canonical
 from xray_training.datasets.neighbours import block_of, uploaded_stem
-from xray_training.datasets.partial_yolo import Sides, within_picture
+from xray_training.datasets.partial_yolo import Sides, index_text, within_picture
 from xray_training.datasets.picture import size_of
 from xray_training.datasets.placing import Naming
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
@@ -48,11 +48,12 @@ def read(
     Args:
         root: the folder; its name is the records' source.
         split: keep only this split.
-        report: hears of every fault; where it returns, a bad row is left out.
+        report: hears of every fault; where it returns, a scan whose label file is bad, if only in one row, is left out
+            whole: with fewer boxes it would count as free of what that row boxed.
         naming: from the folder's class names to canonical labels.
 
     Raises:
-        DatasetError: ``data.yaml`` or ``classes.txt`` is missing or malformed.
+        DatasetError: ``data.yaml``, ``classes.txt`` or a list of pictures is missing or malformed.
     """
     names, parts = _contents(root)
     source = root.resolve().name
@@ -63,16 +64,18 @@ def read(
         for picture in pictures:
             if size_of(picture, report) is None:
                 continue
-            stem = f"{found}/{picture.stem}"
-            group = uploaded_stem(picture.stem) or stem
+            boxes = _boxes(_labels_of(picture), names, naming, report)
+            if boxes is None:
+                continue
+            group = uploaded_stem(picture.stem) or f"{found}/{picture.stem}"
             yield ScanRecord(
                 image=picture,
                 source=source,
                 scanner=source,
                 split=found,
                 group=group,
-                block=block_of(stem, group),
-                boxes=tuple(_boxes(_labels_of(picture), names, naming, report)),
+                block=block_of(group, group),
+                boxes=boxes,
                 annotated=annotated,
             )
 
@@ -81,27 +84,30 @@ def _contents(root: Path) -> tuple[list[str], dict[str, list[Path]]]:
     """The class names, and the pictures of each split."""
     if (root / "data.yaml").is_file():
         return _described(root, root / "data.yaml")
-    try:
-        lines = (root / "classes.txt").read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise DatasetError(f"{root} holds neither data.yaml nor classes.txt") from error
+    if not (root / "classes.txt").exists():
+        raise DatasetError(f"{root} holds neither data.yaml nor classes.txt")
+    lines = index_text(root / "classes.txt").splitlines()
     folders = [root / "images" / name for name in _SPLITS if (root / "images" / name).is_dir()]
     parts = {split_called(folder.name): pictures_in(folder) for folder in folders}
     return [line.strip() for line in lines if line.strip()], parts or {"train": pictures_in(root / "images")}
 
 
 def _described(root: Path, path: Path) -> tuple[list[str], dict[str, list[Path]]]:
+    text = index_text(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(text)
         names = _names(content["names"])
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{path} does not say `names`: a list of class names, or a map from 0 on") from error
     base = root / str(content.get("path") or ".")
     parts: dict[str, list[Path]] = {}
     for key in _SPLITS:
         places = content.get(key) or []
-        for place in [places] if isinstance(places, str) else places:
-            parts.setdefault(split_called(key), []).extend(_pictures(root, base, str(place)))
+        places = [places] if isinstance(places, str) else places
+        if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
+            raise DatasetError(f"{path} does not say a folder, a list of pictures or several of these for `{key}`")
+        for place in places:
+            parts.setdefault(split_called(key), []).extend(_pictures(root, base, place))
     return names, parts
 
 
@@ -123,7 +129,7 @@ def _pictures(root: Path, base: Path, place: str) -> list[Path]:
         if path.is_dir():
             return pictures_in(path)
         if path.is_file():
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = index_text(path).splitlines()
             return [path.parent / line.strip() for line in lines if line.strip()]
     raise DatasetError(f"{root / 'data.yaml'} names {place}, which is not there")
 
@@ -136,15 +142,13 @@ def _labels_of(picture: Path) -> Path:
     return Path(*parts, f"{picture.stem}.txt")
 
 
-def _boxes(path: Path, names: Sequence[str], naming: Naming, report: FaultReport) -> Iterator[LabelledBox]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return
-    except (OSError, UnicodeDecodeError) as error:
-        report(bad(path, f"no readable text ({type(error).__name__})"))
-        return
-    for number, line in enumerate(lines, start=1):
+def _boxes(path: Path, names: Sequence[str], naming: Naming, report: FaultReport) -> tuple[LabelledBox, ...] | None:
+    """What a label file boxes, nothing where there is none; None, and faults, where a part of it cannot be read."""
+    text = text_of(path, report) if path.exists() else ""
+    if text is None:
+        return None
+    boxes, sound = [], True
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
@@ -152,14 +156,15 @@ def _boxes(path: Path, names: Sequence[str], naming: Naming, report: FaultReport
             name, sides = _row(line, names)
         except (ValueError, IndexError):
             report(bad(where, f"{line[:80]!r} is neither 'class x y width height' nor a polygon, all in range"))
+            sound = False
             continue
         label = naming(name)
         if label is None:
             report(Fault(FaultKind.UNKNOWN_LABEL, where, f"{name!r} is no canonical label"))
             continue
         original = "" if name == label else name
-        if box := within_picture(label, sides, original=original, where=where, report=report):
-            yield box
+        boxes.append(within_picture(label, sides, original=original, where=where, report=report))
+    return tuple(box for box in boxes if box) if sound else None
 
 
 def _row(line: str, names: Sequence[str]) -> tuple[str, Sides]:

@@ -116,23 +116,25 @@ class TrainingScans(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng(int(torch.randint(2**62, ()).item()))
         chosen = int(rng.choice(len(self._files), p=self._weights))
-        mask = self._store.masks[chosen]
-        sample = self._one(chosen, rng)
+        sample, mask = self._one(chosen, rng)
         if rng.random() < self._augmentation.mix:
-            other = int(rng.choice(len(self._files), p=self._weights))
-            shared = mask & self._store.masks[other]
-            if shared.any():
-                sample, mask = overlay(sample, self._one(other, rng)), shared
+            other, known = self._one(int(rng.choice(len(self._files), p=self._weights)), rng)
+            if (mask & known).any():
+                sample, mask = overlay(sample, other), mask & known
         pixels = rescan(sample.pixels, self._augmentation, rng)
         visible = mask[sample.labels]
         kept = Sample(sample.pixels, sample.boxes[visible], sample.labels[visible])
         return pack_sample(pixels, kept, mask, self._files[chosen])
 
-    def _one(self, chosen: int, rng: np.random.Generator) -> Sample:
+    def _one(self, chosen: int, rng: np.random.Generator) -> tuple[Sample, NDArray[np.bool_]]:
+        """A scan, or four beside each other, and the classes annotated on all of it."""
         if self.mosaic and rng.random() < self._augmentation.mosaic:
             partners = [chosen, *rng.choice(self._members[self._sources[chosen]], 3)]
-            return mosaic([self._scan(int(p), rng) for p in partners], self._size, self._augmentation, rng)
-        return fit(self._scan(chosen, rng), self._size, self._augmentation, rng)
+            four = [self._scan(int(partner), rng) for partner in partners]
+            return mosaic(four, self._size, self._augmentation, rng), np.asarray(
+                self._store.masks[partners].all(axis=0)
+            )
+        return fit(self._scan(chosen, rng), self._size, self._augmentation, rng), self._store.masks[chosen]
 
     def _scan(self, number: int, rng: np.random.Generator) -> Sample:
         sample = self._store.samples[number]

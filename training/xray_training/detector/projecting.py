@@ -14,7 +14,7 @@ from xray_training.projection import Reading, Threat, project, read_scan, simula
 from xray_training.simulator.draw import Draw
 from xray_training.simulator.objects.library import FAMILIES
 
-_STOCK = 64
+_STOCK = 16
 _STOCK_PITCH_MM = 1.0
 
 

@@ -12,6 +12,9 @@ from xray_training.detector.config import TrainingConfig
 def training_records(config: TrainingConfig) -> list[ScanRecord]:
     """The training scans of every folder, labels that are trained as another one renamed.
 
+    A source annotates the common label if it annotates any of those that are trained as it. Where it leaves out one of
+    them, such items count as background, so an alias suits labels that sources do not tell apart.
+
     Raises:
         DatasetError: a folder cannot be read.
     """
@@ -26,4 +29,5 @@ def _renamed(record: ScanRecord, aliases: dict[str, str]) -> ScanRecord:
     if not aliases:
         return record
     boxes = tuple(replace(box, label=aliases.get(box.label, box.label)) for box in record.boxes)
-    return replace(record, boxes=boxes)
+    annotated = frozenset(aliases.get(label, label) for label in record.annotated)
+    return replace(record, boxes=boxes, annotated=annotated)

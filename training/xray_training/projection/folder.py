@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,17 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from xray_training.datasets.partial_yolo import COLUMNS, finished
+from xray_agent_tools.taxonomy import taxonomy
+from xray_training.datasets.partial_yolo import COLUMNS, FURTHER_COLUMNS
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
 from xray_training.datasets.writers.files import replacing_path, write_text
+from xray_training.datasets.writers.growing import GrowingFolder
 from xray_training.datasets.writers.yolo import label_row
 from xray_training.projection.insert import Projected, project
 from xray_training.projection.reading import Reading, read_scan
 from xray_training.projection.threat import Threat, simulated_threat
 from xray_training.simulator.draw import Draw
 
-_COLUMNS = (*COLUMNS, "annotated")
 _ATTEMPTS = 5
+_CUT_OUT_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Plan:
         labels: threats to choose from, as far as a scan's source annotates them.
         per_scan: threats for each scan.
         seed: which threats, where, and their noise.
-        library: threats cut out of scans, used beside simulated ones of their labels.
+        library: threats cut out of scans; of their labels they make half of what is projected.
         pitch_mm: millimetres per pixel of every scan; guessed for each when None.
     """
 
@@ -43,6 +44,11 @@ class Plan:
     seed: int = 0
     library: tuple[Threat, ...] = ()
     pitch_mm: float | None = None
+
+
+def takes(record: ScanRecord, plan: Plan) -> bool:
+    """Whether a scan's source annotates any of the labels, so that one of them may be projected into it."""
+    return not record.annotated.isdisjoint(plan.labels)
 
 
 def project_into(records: Sequence[ScanRecord], plan: Plan, out: Path) -> Iterator[Path]:
@@ -56,47 +62,43 @@ def project_into(records: Sequence[ScanRecord], plan: Plan, out: Path) -> Iterat
     Raises:
         DatasetError: no scan's source annotates any of the labels, or a picture cannot be read.
     """
-    known = {label for record in records for label in record.annotated}
-    if not known & set(plan.labels):
+    if not any(takes(record, plan) for record in records):
         raise DatasetError(
             f"no scan's source annotates {', '.join(plan.labels)}: what is not boxed there is unknown, not absent; "
             "choose other labels, or vouch for the scans"
         )
-    names = sorted(known | set(plan.labels))
-    (out / "images").mkdir(parents=True, exist_ok=True)
+    names = _names(records)
     write_text(out / "classes.txt", "\n".join(names) + "\n")
-    annotated = {record.source: sorted(record.annotated) for record in records}
-    write_text(out / "annotated.json", json.dumps(annotated))
-    done = finished(out / "manifest.csv", _COLUMNS)
-    with (
-        (out / "manifest.csv").open("a", newline="", encoding="utf-8") as manifest,
-        (out / "truth.jsonl").open("a", encoding="utf-8") as truth,
-    ):
-        rows = csv.writer(manifest)
+    write_text(out / "annotated.json", json.dumps({record.source: sorted(record.annotated) for record in records}))
+    with GrowingFolder(out, (*COLUMNS, *FURTHER_COLUMNS)) as folder:
         for number, record in enumerate(records):
-            name = f"projected_{number:06d}_{record.image.stem}"
-            picture = out / "images" / record.split / f"{name}.png"
-            if name in done:
-                yield picture
+            file = f"images/{record.split}/projected_{number:06d}_{record.image.stem}.png"
+            if folder.holds([file]):
+                yield out / file
+                continue
+            if not takes(record, plan):
                 continue
             pixels, projected = _with_threats(record, plan, Draw(plan.seed, number))
             if not projected:
                 continue
-            _write_scan(out, picture, pixels, _rows(record, projected, pixels, names))
-            file = picture.relative_to(out).as_posix()
-            truth.write(json.dumps(_described(file, record, projected)) + "\n")
-            truth.flush()
-            own = json.dumps(sorted(record.annotated))
-            rows.writerow([file, record.source, record.scanner, record.split, record.group, record.block, own])
-            manifest.flush()
-            yield picture
+            boxes = (*record.boxes, *(_labelled(item, pixels) for item in projected))
+            _write_scan(out, out / file, pixels, "".join(label_row(box, names.index(box.label)) for box in boxes))
+            folder.add(_row(file, record, boxes), json.dumps(_described(file, record, projected)))
+            yield out / file
+
+
+def _names(records: Sequence[ScanRecord]) -> list[str]:
+    """Every canonical label, whatever the scans hold, so that a class keeps its number; then what else they hold."""
+    held = {label for record in records for label in record.annotated}
+    held |= {box.label for record in records for box in record.boxes}
+    return [*taxonomy().labels, *sorted(held - set(taxonomy().labels))]
 
 
 def _with_threats(record: ScanRecord, plan: Plan, draw: Draw) -> tuple[NDArray[np.uint8], list[Projected]]:
     pixels = record.pixels()
     labels = [label for label in plan.labels if label in record.annotated]
     projected: list[Projected] = []
-    for _ in range(plan.per_scan if labels else 0):
+    for _ in range(plan.per_scan):
         reading = read_scan(pixels, pitch_mm=plan.pitch_mm)
         for _ in range(_ATTEMPTS):
             added = project(reading, _threat(draw.choice(labels), plan, reading, draw), draw)
@@ -109,18 +111,27 @@ def _with_threats(record: ScanRecord, plan: Plan, draw: Draw) -> tuple[NDArray[n
 
 def _threat(label: str, plan: Plan, reading: Reading, draw: Draw) -> Threat:
     cut = [threat for threat in plan.library if threat.label == label]
-    if cut and draw.chance(0.5):
+    if cut and draw.chance(_CUT_OUT_SHARE):
         return draw.choice(cut).at(reading.pitch_mm)
     return simulated_threat(label, draw, pitch_mm=reading.pitch_mm)
 
 
-def _rows(record: ScanRecord, projected: Sequence[Projected], pixels: NDArray[np.uint8], names: Sequence[str]) -> str:
+def _labelled(item: Projected, pixels: NDArray[np.uint8]) -> LabelledBox:
     height, width = pixels.shape[:2]
-    boxes = [*record.boxes]
-    for item in projected:
-        left, top, right, bottom = item.box
-        boxes.append(LabelledBox(item.label, left / width, top / height, right / width, bottom / height))
-    return "".join(label_row(box, names.index(box.label)) for box in boxes)
+    left, top, right, bottom = item.box
+    return LabelledBox(item.label, left / width, top / height, right / width, bottom / height)
+
+
+def _row(file: str, record: ScanRecord, boxes: Sequence[LabelledBox]) -> tuple[str, ...]:
+    """A line of the manifest; the picture is written with its stretch undone."""
+    originals = [box.original for box in boxes]
+    return (
+        *(file, record.source, record.scanner, record.split, record.group, record.block),
+        "",
+        json.dumps(originals) if any(originals) else "",
+        json.dumps(dict(record.metadata)) if record.metadata else "",
+        json.dumps(sorted(record.annotated)),
+    )
 
 
 def _write_scan(out: Path, picture: Path, pixels: NDArray[np.uint8], rows: str) -> None:
@@ -133,5 +144,8 @@ def _write_scan(out: Path, picture: Path, pixels: NDArray[np.uint8], rows: str) 
 
 
 def _described(file: str, record: ScanRecord, projected: Sequence[Projected]) -> dict[str, Any]:
-    items = [{"label": item.label, "box": item.box, "hidden": round(item.hidden, 3)} for item in projected]
+    items = [
+        {"label": item.label, "box": item.box, "hidden": round(item.hidden, 3), "origin": item.origin}
+        for item in projected
+    ]
     return {"file": file, "scan": record.image.name, "projected": items}

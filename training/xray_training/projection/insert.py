@@ -31,12 +31,14 @@ class Projected:
         box: x_min, y_min, x_max, y_max of the threat in pixels.
         label: its canonical label.
         hidden: share (0..1) of its silhouette where the bag attenuates more than it does.
+        origin: where the threat comes from.
     """
 
     pixels: NDArray[np.uint8]
     box: tuple[float, float, float, float]
     label: str
     hidden: float
+    origin: str
 
 
 def project(reading: Reading, threat: Threat, draw: Draw, *, at: tuple[int, int] | None = None) -> Projected | None:
@@ -51,11 +53,12 @@ def project(reading: Reading, threat: Threat, draw: Draw, *, at: tuple[int, int]
     Returns:
         The new scan, or None where the bag has no room for it.
     """
-    corner = at or _place(reading, threat, draw)
+    where = threat.silhouette
+    corner = (at or _place(reading, threat, draw)) if where.any() else None
     if corner is None:
         return None
     left, top = corner
-    height, width = threat.silhouette.shape
+    height, width = where.shape
     rows, columns = reading.pixels.shape[:2]
     if left < 0 or top < 0 or left + width > columns or top + height > rows:
         return None
@@ -70,11 +73,10 @@ def project(reading: Reading, threat: Threat, draw: Draw, *, at: tuple[int, int]
     pixels = reading.pixels.copy()
     shown = (through[1] < 1 - 1e-3)[..., None]
     pixels[window] = np.where(shown, np.clip(np.round(changed), 0, 255), pixels[window]).astype(np.uint8)
-    where = threat.silhouette
     hidden = float((bag[1] < threat.transmissions[1])[where].mean())
     ys, xs = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
     box = (left + float(xs[0]), top + float(ys[0]), left + float(xs[-1]) + 1, top + float(ys[-1]) + 1)
-    return Projected(pixels, box, threat.label, hidden)
+    return Projected(pixels, box, threat.label, hidden, threat.origin)
 
 
 def _place(reading: Reading, threat: Threat, draw: Draw) -> tuple[int, int] | None:
@@ -82,7 +84,7 @@ def _place(reading: Reading, threat: Threat, draw: Draw) -> tuple[int, int] | No
     left, top, right, bottom = reading.content
     where = threat.silhouette
     height, width = where.shape
-    if not where.any() or right - left < width or bottom - top < height:
+    if right - left < width or bottom - top < height:
         return None
     brightness = reading.pixels[top:bottom, left:right].mean(axis=2) / max(
         float(np.mean(reading.palette.background)), 1.0

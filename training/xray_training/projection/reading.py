@@ -23,6 +23,7 @@ _BANDS = ((15.0, 60.0), (75.0, 170.0), (190.0, 250.0))
 _RAMP_HUES = (33.0, 107.0, 218.0)
 _MOST_TURN = 25.0
 _FEW = 200
+_SATURATIONS = (0.4, 3.5)
 _USUAL_BAG_MM = 480.0
 
 
@@ -93,8 +94,9 @@ def _palette_of(pixels: NDArray[np.uint8], background: tuple[int, int, int]) -> 
         turns.append(float(np.clip(np.median(hue[band]) - usual, -_MOST_TURN, _MOST_TURN)))
         strengths.append(float(np.median(saturation[band] * value[band])))
     strength = float(np.mean(strengths)) / _usual_strength() if strengths else 1.0
+    vividness = float(np.clip(plain.saturation * strength, *_SATURATIONS))
     orange, green, blue = turns
-    return Palette(plain.gamma, float(np.clip(strength, 0.3, 2.2)), (orange, green, blue), background=background)
+    return Palette(plain.gamma, vividness, (orange, green, blue), background=background)
 
 
 @lru_cache(maxsize=1)

@@ -30,11 +30,13 @@ class Threat:
         label: canonical label.
         transmissions: low- and high-energy transmission, 1 where nothing is, shape (2, height, width).
         pitch_mm: millimetres per pixel.
+        origin: ``simulated``, or the scan that it was cut out of.
     """
 
     label: str
     transmissions: NDArray[np.float64]
     pitch_mm: float
+    origin: str = "simulated"
 
     @property
     def silhouette(self) -> NDArray[np.bool_]:
@@ -48,7 +50,7 @@ class Threat:
         size = max(2, round(width * factor)), max(2, round(height * factor))
         method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
         bands = [np.asarray(cv2.resize(band, size, interpolation=method)) for band in self.transmissions]
-        return Threat(self.label, np.stack(bands), pitch_mm)
+        return Threat(self.label, np.stack(bands), pitch_mm, self.origin)
 
 
 def simulated_threat(label: str, draw: Draw, *, pitch_mm: float) -> Threat:
@@ -70,7 +72,7 @@ def simulated_threat(label: str, draw: Draw, *, pitch_mm: float) -> Threat:
     return Threat(label, np.clip(transmit(attenuation), 0.0, 1.0), pitch_mm)
 
 
-def cut_out(reading: Reading, label: str, box: tuple[float, float, float, float]) -> Threat:
+def cut_out(reading: Reading, label: str, box: tuple[float, float, float, float], *, origin: str = "a scan") -> Threat:
     """Cut a threat out of a scan: what it transmits beyond its surroundings.
 
     The surroundings are the median of a ring of six pixels round the box, so this suits threats on an even ground.
@@ -79,6 +81,7 @@ def cut_out(reading: Reading, label: str, box: tuple[float, float, float, float]
         reading: the scan.
         label: canonical label.
         box: x_min, y_min, x_max, y_max in pixels.
+        origin: the scan's name.
 
     Raises:
         InvalidArgument: the box has no pixel in the scan, or hides nothing.
@@ -95,7 +98,7 @@ def cut_out(reading: Reading, label: str, box: tuple[float, float, float, float]
     ring[inner] = False
     ground = np.median(around[:, ring], axis=1) if ring.any() else np.ones(2)
     through = np.clip(around[:, inner[0], inner[1]] / ground[:, None, None], 0.0, 1.0)
-    threat = Threat(label, through, reading.pitch_mm)
+    threat = Threat(label, through, reading.pitch_mm, origin)
     if not threat.silhouette.any():
         raise InvalidArgument("nothing in the box is darker than its surroundings", hint="cut a visible threat out")
     return threat

@@ -24,7 +24,8 @@ class Draw:
     """A stream of random numbers that follows from whole numbers alone."""
 
     def __init__(self, *key: int) -> None:
-        self._bits = np.random.PCG64(np.random.SeedSequence(key))
+        # Seed sequences take a key for one with zeros behind it; its length tells them apart.
+        self._bits = np.random.PCG64(np.random.SeedSequence((len(key), *key)))
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         """A number from ``low`` up to, but without, ``high``."""

@@ -40,13 +40,14 @@ def pack(bag: Bag, families: Sequence[Family], keep: Sequence[bool], draw: Draw)
     for family, kept in zip(families, keep, strict=True):
         lying = family.make(draw).mesh()
         best = _settled(family, lying, bag, heights, draw)
-        if best.excess > depth * _OVERFULL - depth:
+        if best.badness > depth * (_OVERFULL - 1):
             if not kept:
                 continue
-            best = best.lowered(best.excess)
+            best = best.lowered(best.top - depth)
         window = heights[best.window]
         give = min(_GIVE.get(material, 1.0) for material in lying.materials())
-        heights[best.window] = np.minimum(window.max() + give * (best.top - window.max()), depth)
+        raised = window.max() + give * max(best.top - window.max(), 0.0)
+        heights[best.window] = np.clip(raised, window, depth)
         yield Packed(family, best.mesh.moved(np.eye(3), best.shift))
 
 
@@ -54,26 +55,29 @@ def _settled(family: Family, lying: Mesh, bag: Bag, heights: Array, draw: Draw) 
     """The first pose and place in which a thing does not stick out, or of several tries the least bad one."""
     best = _try(lying.moved(_pose(family, draw), np.zeros(3)), bag, heights, draw)
     for _ in range(_TRIES - 1):
-        if best.excess <= 0:
+        if best.badness <= 0:
             break
         other = _try(lying.moved(_pose(family, draw), np.zeros(3)), bag, heights, draw)
-        best = min(best, other, key=lambda tried: tried.excess)
+        best = min(best, other, key=lambda tried: tried.badness)
     return best
 
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """A thing in a pose at a place: its shift there, the grid cells under it, its top, and how far it sticks out."""
+    """A thing in a pose at a place: its shift there, the grid cells under it, its top, and how badly it fits.
+
+    Badness is how far it rises above the bag, in millimetres, and ten times how far it is too long for it.
+    """
 
     mesh: Mesh
     shift: Array
     window: tuple[slice, slice]
     top: float
-    excess: float
+    badness: float
 
     def lowered(self, by: float) -> _Try:
         """The same, pressed down among what lies there, at most to the bottom."""
-        drop = min(by, float(self.shift[2] + self.mesh.extent()[0][2]))
+        drop = min(max(by, 0.0), float(self.shift[2] + self.mesh.extent()[0][2]))
         return replace(self, shift=self.shift - np.array([0.0, 0.0, drop]), top=self.top - drop)
 
 

@@ -44,6 +44,7 @@ _BLUE = [(0, 0, 0), (3, 22, 50), (23, 56, 101), (47, 85, 145), (76, 114, 182), (
 _BLUE += [(154, 178, 220), (190, 208, 237), (216, 230, 252), (255, 255, 255)]
 _RAMPS = np.array([_ORANGE, _GREEN, _BLUE], dtype=np.float64)
 
+_LUMINANCE = np.array([0.299, 0.587, 0.114])
 _BRIGHTNESSES = 512
 _RATIO_STEPS = 128
 _LEAST_RATIO, _GREATEST_RATIO = 0.9, 3.6
@@ -101,8 +102,8 @@ def _table(palette: Palette) -> NDArray[np.uint8]:
 
 
 def _vivid(colours: NDArray[np.float64], saturation: float) -> NDArray[np.float64]:
-    """Colours at a multiple of their distance from grey."""
-    grey = colours.mean(axis=-1, keepdims=True)
+    """Colours at a multiple of their distance from the grey of the same luminance."""
+    grey = (colours @ _LUMINANCE)[..., None]
     return np.asarray(grey + (colours - grey) * saturation)
 
 

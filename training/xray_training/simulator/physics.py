@@ -65,7 +65,8 @@ def measure(ideal: Array, scanner: Scanner, draw: Draw) -> Array:
     spread = xp.sqrt(xp.clip(signal, 0.0, 1.0) / photons + scanner.electronic**2)
     noisy = signal + spread * carried(draw.normals(2, rows, columns))
     gain = 1 + scanner.row_gain * draw.normals(2, rows, 1)
-    for _ in range(draw.integer(0, round(2 * scanner.dead_rows))):
+    dead, chance_of_one_more = divmod(scanner.dead_rows, 1)
+    for _ in range(int(dead) + draw.chance(chance_of_one_more)):
         gain[:, draw.integer(0, rows - 1)] += draw.uniform(-_DEAD_LEVEL, _DEAD_LEVEL)
     return xp.clip(noisy * carried(gain), scanner.floor, 1.0)
 

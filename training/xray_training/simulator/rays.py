@@ -5,7 +5,8 @@ which it leaves less the sum of those at which it enters. Seen along the rays, a
 depth is linear, and whether it is left or entered is the sense in which its outline turns. Along a row of the
 detector such a polygon is a jump in value and in slope at each edge that the row crosses; integrating twice
 gives the depth, a third time its mean over each pixel. So a scene is a list of crossings, and any weighted sum
-of its path lengths (through one material, or attenuation at one energy) is three running sums.
+of its path lengths (through one material, or attenuation at one energy) is two running sums and a term for the
+pixel that the crossing lies in.
 
 The same code runs on NumPy and on torch arrays, through the Python array API.
 """
@@ -21,8 +22,8 @@ from numpy.typing import NDArray
 
 from xray_training.simulator.solids import Mesh
 
-SAMPLES = 2
-"""Rows sampled within each pixel."""
+SAMPLES = 3
+"""Rows sampled within each pixel; along a row the mean over a pixel is exact."""
 
 _FLAT = 1e-6
 
@@ -39,12 +40,14 @@ class View:
         pitch: millimetres per pixel along the belt (picture's x) and along the detector (y).
         source: height of the X-ray source above the belt in millimetres; its fan lies across the belt.
         centre: where across the belt the source hangs, in millimetres.
+        belt: the ray coordinate of the belt, in millimetres.
     """
 
     axes: NDArray[np.float64]
     pitch: tuple[float, float]
     source: float
     centre: float
+    belt: float = 0.0
 
     def project(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points of one object as picture x, y (pixels) and depth along the ray (mm), shape (n, 3).
@@ -53,9 +56,9 @@ class View:
         parallel; from object to object they fan out.
         """
         along, across, depth = (points @ self.axes.T).T
-        height = float(depth.mean())
+        height = float(depth.mean()) - self.belt
         lean = (float(across.mean()) - self.centre) / max(self.source - height, 1.0)
-        seen = across + (depth - height) * lean
+        seen = across + (depth - self.belt - height) * lean
         magnified = self.centre + (seen - self.centre) * self.source / max(self.source - height, 1.0)
         x = along / self.pitch[0]
         y = magnified / self.pitch[1]

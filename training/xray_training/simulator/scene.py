@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -53,6 +54,15 @@ class Contents:
     exactly: tuple[str, ...] | None = None
     among: tuple[str, ...] = THREATS
     most: int = 3
+
+    def __post_init__(self) -> None:
+        """Refuse what nothing could be drawn from.
+
+        Raises:
+            ValueError: ``among`` is empty or ``most`` below 1.
+        """
+        if not self.among or self.most < 1:
+            raise ValueError("there must be threats to draw from, and at least one to draw; for none, exactly=()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +141,9 @@ def simulate_views(
     Raises:
         KeyError: there is no such scanner or threat.
     """
-    key = (seed, scanner_names().index(scanner) if scanner in scanner_names() else -1)
-    if key[1] < 0:
+    if scanner not in scanner_names():
         raise KeyError(scanner)
+    key = (seed, zlib.crc32(scanner.encode()))
     device = scanner_called(scanner, Draw(*key, 0))
     shell, things = _packed_bag(Draw(*key, 1), contents)
     scans = []
@@ -194,13 +204,14 @@ def _scanned(
 
 
 def _view(meshes: Sequence[Mesh], side: Side, scanner: Scanner, draw: Draw) -> View:
-    """The scanner's eye: from above or from the side, a little askew, the source over the bag's middle."""
+    """The scanner's eye: from above or from the side, a little askew, the source near the bag's middle."""
     axes = turn("x", draw.uniform(-12, 12))
     if side == "side":
         axes = turn("x", 90) @ axes
     across = np.concatenate([mesh.points @ axes[1] for mesh in meshes])
     middle = float(across.min() + across.max()) / 2
-    return View(axes, scanner.pitch_mm, scanner.source_mm, middle + draw.uniform(-80, 80))
+    belt = min(float((mesh.points @ axes[2]).min()) for mesh in meshes)
+    return View(axes, scanner.pitch_mm, scanner.source_mm, middle + draw.uniform(-80, 80), belt)
 
 
 def _gathered(found: Sequence[Crossings], carry: Carry) -> Crossings:

@@ -34,7 +34,10 @@ class Sample:
 
 
 class SimulatedScans(IterableDataset[Sample]):
-    """An endless or bounded stream of scans, divided among a loader's workers without repeats."""
+    """An endless or bounded stream of scans, divided among a loader's workers without repeats.
+
+    Every pass over it gives the same scans: for new ones make a stream with another seed.
+    """
 
     def __init__(
         self,
@@ -53,7 +56,12 @@ class SimulatedScans(IterableDataset[Sample]):
             scanners: scan ``i`` goes through ``scanners[i % len(scanners)]``.
             contents: which threats are packed into each bag.
             device: where rays are added up and colours are made; ``cpu`` uses NumPy.
+
+        Raises:
+            ValueError: no scanner is named.
         """
+        if not scanners:
+            raise ValueError("a stream needs at least one scanner")
         self._seed, self._size = seed, size
         self._scanners, self._contents = tuple(scanners), contents
         self._carry = _carry_to(torch.device(device))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from xray_training.datasets.partial_yolo import COLUMNS, finished
+from xray_training.datasets.partial_yolo import COLUMNS
 from xray_training.datasets.record import LabelledBox
-from xray_training.datasets.writers.files import replacing_path, write_text
+from xray_training.datasets.writers.files import claim, replacing_path, write_text
+from xray_training.datasets.writers.growing import GrowingFolder
 from xray_training.datasets.writers.yolo import label_row
 from xray_training.simulator.objects.library import LABELS
 from xray_training.simulator.scene import ANYTHING, Contents, Side, SimulatedScan, Truth, simulate_views
@@ -25,9 +26,14 @@ from xray_training.simulator.scene import ANYTHING, Contents, Side, SimulatedSca
 SOURCE = "simulated"
 
 _COLUMNS = (*COLUMNS, "metadata")
-_HIDDEN = 0.97
-_LEAST_PIXELS = 12
+_WAITING_PER_PROCESS = 4
 _COMPRESSION = 1
+
+_HIDDEN = 0.97
+"""Occlusion from which nobody could box an item."""
+
+_LEAST_PIXELS = 12
+"""Smallest silhouette that a box is drawn round: about the least a detector could learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,51 +56,83 @@ class Order:
     views: tuple[Side, ...] = ("top",)
     split: str = "train"
 
-    def bag(self, number: int) -> tuple[int, str]:
-        """Seed and scanner of one bag."""
-        return self.seed + number, self.scanners[number % len(self.scanners)]
-
     def name(self, number: int, view: Side) -> str:
         """The name, without its ending, of one bag's picture."""
         seed, scanner = self.bag(number)
         return f"{SOURCE}_{scanner}_{seed:06d}_{view}"
 
+    def bag(self, number: int) -> tuple[int, str]:
+        """Seed and scanner of one bag."""
+        return self.seed + number, self.scanners[number % len(self.scanners)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A scan on disk: its picture, its line in the manifest and its line in ``truth.jsonl``."""
+
+    picture: Path
+    row: tuple[str, ...]
+    truth: str
+
 
 def write_scans(out: Path, order: Order, *, processes: int) -> Iterator[Path]:
     """Simulate scans into ``out`` and yield each picture's path, those of an earlier run first.
 
-    The layout is the one that ``datasets.partial_yolo`` reads; labels are the boxes of every canonical item that
-    shows. ``truth.jsonl`` has a line for each scan: every object with label, box, occlusion, materials, and its
-    silhouette and visible part as COCO run-length masks over the whole picture.
+    The layout is the one that ``datasets.partial_yolo`` reads; labels are the boxes of every canonical item of which at
+    least 3 % and twelve pixels show. ``truth.jsonl`` has a line for each scan: every object with label, box, occlusion,
+    materials, and its silhouette and visible part as COCO run-length masks over the whole picture.
+
+    Raises:
+        DatasetError: the folder holds something else, or cannot be written to.
     """
-    for folder in (f"images/{order.split}", f"labels/{order.split}"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
+    made = {name: value for name, value in asdict(order).items() if name != "count"}
+    claim(out, json.loads(json.dumps({"by": "xray-train data simulate", **made})))
     write_text(out / "classes.txt", "\n".join(LABELS) + "\n")
     write_text(out / "annotated.json", json.dumps({SOURCE: LABELS}))
-    done = finished(out / "manifest.csv", _COLUMNS)
-    with (
-        ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
-        (out / "manifest.csv").open("a", newline="", encoding="utf-8") as manifest,
-        (out / "truth.jsonl").open("a", encoding="utf-8") as truth,
-    ):
-        rows = csv.writer(manifest)
-        missing = [n for n in range(order.count) if any(order.name(n, view) not in done for view in order.views)]
-        for number in sorted(set(range(order.count)) - set(missing)):
-            yield from (_picture(out, order, number, view) for view in order.views)
-        jobs = ((order, number) for number in missing)
-        for number, scans in zip(missing, pool.map(_simulated, jobs, chunksize=4), strict=True):
+    for folder in (f"images/{order.split}", f"labels/{order.split}"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    with GrowingFolder(out, _COLUMNS) as folder_so_far:
+        missing = []
+        for number in range(order.count):
+            files = [f"images/{order.split}/{order.name(number, view)}.png" for view in order.views]
+            if folder_so_far.holds(files):
+                yield from (out / file for file in files)
+            else:
+                missing.append(number)
+        for scans in _written(out, order, missing, processes):
             for scan in scans:
-                name = order.name(number, scan.view)
-                picture = _picture(out, order, number, scan.view)
-                _save(scan, picture)
-                label_file = out / "labels" / order.split / f"{name}.txt"
-                write_text(label_file, _label_rows(scan))
-                if name not in done:
-                    truth.write(json.dumps(_described(scan, picture.name)) + "\n")
-                    truth.flush()
-                    rows.writerow(_row(scan, picture.relative_to(out).as_posix(), order.split))
-                    manifest.flush()
-                yield picture
+                folder_so_far.add(scan.row, scan.truth)
+                yield scan.picture
+
+
+def _written(out: Path, order: Order, numbers: Sequence[int], processes: int) -> Iterator[tuple[_Written, ...]]:
+    """Bags written by several processes, in order, few of them ahead of the one that is waited for."""
+    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    waiting: deque[Future[tuple[_Written, ...]]] = deque()
+    try:
+        for number in numbers:
+            waiting.append(pool.submit(_write_bag, out, order, number))
+            if len(waiting) > processes * _WAITING_PER_PROCESS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_bag(out: Path, order: Order, number: int) -> tuple[_Written, ...]:
+    seed, scanner = order.bag(number)
+    scans = simulate_views(seed, scanner=scanner, contents=order.contents, views=order.views)
+    return tuple(_write(out, order, scan, order.name(number, scan.view)) for scan in scans)
+
+
+def _write(out: Path, order: Order, scan: SimulatedScan, name: str) -> _Written:
+    picture = out / "images" / order.split / f"{name}.png"
+    with replacing_path(picture) as part:
+        Image.fromarray(scan.pixels).save(part, format="PNG", compress_level=_COMPRESSION)
+    write_text(out / "labels" / order.split / f"{name}.txt", _label_rows(scan))
+    row = _row(scan, picture.relative_to(out).as_posix(), order.split)
+    return _Written(picture, row, json.dumps(_described(scan, row[0])))
 
 
 def _row(scan: SimulatedScan, file: str, split: str) -> tuple[str, ...]:
@@ -104,23 +142,8 @@ def _row(scan: SimulatedScan, file: str, split: str) -> tuple[str, ...]:
     return file, SOURCE, scan.scanner, split, group, group, json.dumps({"benign": benign, "view": scan.view})
 
 
-def _picture(out: Path, order: Order, number: int, view: Side) -> Path:
-    return out / "images" / order.split / f"{order.name(number, view)}.png"
-
-
-def _save(scan: SimulatedScan, picture: Path) -> None:
-    with replacing_path(picture) as part:
-        Image.fromarray(scan.pixels).save(part, format="PNG", compress_level=_COMPRESSION)
-
-
-def _simulated(job: tuple[Order, int]) -> tuple[SimulatedScan, ...]:
-    order, number = job
-    seed, scanner = order.bag(number)
-    return simulate_views(seed, scanner=scanner, contents=order.contents, views=order.views)
-
-
 def labelled(scan: SimulatedScan) -> Sequence[Truth]:
-    """The objects that an annotator would box: canonical items of which something shows."""
+    """The objects that an annotator would box: canonical items of which enough shows."""
     return [
         item
         for item in scan.objects

@@ -71,7 +71,7 @@ def copy_picture(picture: Path, target: Path, *, link: bool = False) -> None:
         target: where to; its folder must exist.
         link: make it a second name of the same file where the file system can.
     """
-    if target.exists() and filecmp.cmp(picture, target):
+    if target.exists() and filecmp.cmp(picture, target, shallow=False):
         return
     with replacing_path(target) as part:
         if not (link and _linked(picture, part)):

@@ -11,7 +11,7 @@ from functools import cache
 from xray_agent_tools.taxonomy import taxonomy
 from xray_training.datasets.record import DatasetError, ScanRecord
 
-_LONGEST = 120
+_LONGEST_BYTES = 120
 _TOLD_APART_BY = 3
 
 
@@ -37,7 +37,7 @@ class FileNames:
             )
         source = _plain(record.source) or "scans"
         stem = _plain(record.image.stem)
-        own = (stem if stem.startswith(f"{source}_") else f"{source}_{stem}")[:_LONGEST]
+        own = _cut(stem if stem.startswith(f"{source}_") else f"{source}_{stem}")
         name, attempt = own, 0
         while (key := f"{record.split}/{name}".casefold()) in self._taken:
             attempt += 1
@@ -92,6 +92,11 @@ def in_order(labels: Iterable[str]) -> list[str]:
 @cache
 def _places() -> dict[str, int]:
     return {label: place for place, label in enumerate(taxonomy().labels)}
+
+
+def _cut(name: str) -> str:
+    """A name short enough for every file system, which counts bytes and not letters."""
+    return name.encode()[:_LONGEST_BYTES].decode(errors="ignore")
 
 
 def _plain(name: str) -> str:

@@ -28,12 +28,11 @@ class Bag:
 
 def bag(draw: Draw) -> Bag:
     """A bag of a kind that passes checkpoints often."""
-    kinds: list[Callable[[Draw], Bag]] = [hard_case, soft_case, backpack, holdall, handbag, tray, sack]
-    return draw.choice(kinds, [3, 3, 4, 2, 2, 2, 1])(draw)
+    return draw.choice(KINDS, [3, 3, 4, 2, 2, 2, 1])(draw)
 
 
 def hard_case(draw: Draw) -> Bag:
-    """A trolley case of polycarbonate: two ribbed shells, rails, wheels."""
+    """A trolley case of hard plastic: two ribbed shells, rails, wheels."""
     width, height, depth = draw.uniform(430, 580), draw.uniform(310, 400), draw.uniform(180, 240)
     solid = Solid()
     wall = draw.uniform(1.6, 2.8)
@@ -274,3 +273,7 @@ def _ring(solid: Solid, draw: Draw, at: tuple[float, float, float]) -> None:
     part = Solid()
     part.tube(draw.choice(["steel", "brass"]), lifted(disc(draw.uniform(9, 18))), draw.uniform(1.5, 3), closed=True)
     solid.add(part, at=at, turn=turn("x", draw.uniform(0, 60)) @ turn("z", draw.uniform(0, 180)))
+
+
+KINDS: tuple[Callable[[Draw], Bag], ...] = (hard_case, soft_case, backpack, holdall, handbag, tray, sack)
+"""Every kind of bag."""

@@ -64,7 +64,7 @@ def as_page(data: dict[str, Any]) -> str:
     model = data["model"]
     sections = [
         "# Results",
-        "What the shipped detector does on test scans that nothing was trained or tuned on. Each source counts on the "
+        "What a detector does on test scans that nothing was trained or tuned on. Each source counts on the "
         "classes that it annotates; a class that the model does not know counts as zero in mAP50 and is left out of "
         "'known classes'. pycocotools computes every average precision.",
         f"Model `{model['id']} {model['version']}` (network `{model['sha256'][:16]}`, {model['backend']}). "

@@ -261,13 +261,13 @@ def test_everyday_things_that_have_a_label_are_labelled() -> None:
 
 
 PINNED: dict[str, str] = {
-    "alder": "65e4af8ae1963961",
-    "birch": "7add30aa9300e368",
-    "cedar": "f6eb52bce6919c1e",
-    "dogwood": "7e497c543771b318",
-    "elm": "9088418ee5ef84da",
-    "fir": "f36b734b0d5daa2f",
-    "hazel": "cdfe7a5f36537bf0",
-    "juniper": "0021129a62c50334",
-    "wild": "f544243a2881f7cc",
+    "alder": "208983b093df85b7",
+    "birch": "d6e2212336d9851c",
+    "cedar": "28dedd7217acde93",
+    "dogwood": "ca41b57703186657",
+    "elm": "ef39208b1440c867",
+    "fir": "d2a213f5700031db",
+    "hazel": "77034182293bbba5",
+    "juniper": "17356526f7e82d69",
+    "wild": "efdc2ef47e721041",
 }

@@ -14,6 +14,7 @@ from xray_training.simulator.solids import Array, Mesh, turn
 
 _CELL_MM = 12.0
 _TRIES = 6
+_PATIENCE = 5
 _GIVE = {"cloth": 0.2, "foam": 0.2}
 _OVERFULL = 1.25
 
@@ -32,16 +33,21 @@ def pack(bag: Bag, families: Sequence[Family], keep: Sequence[bool], draw: Draw)
     Args:
         bag: where to.
         families: what, in order.
-        keep: for each, whether it goes in even where the bag is full; others are then left at home.
+        keep: for each, whether it goes in even where the bag is full; others are then left at home, and after five
+            that did not fit none is tried any more.
         draw: makes and places them.
     """
     width, height, depth = bag.room
     heights = np.zeros((max(2, round(height / _CELL_MM)), max(2, round(width / _CELL_MM))))
+    refused = 0
     for family, kept in zip(families, keep, strict=True):
+        if refused >= _PATIENCE and not kept:
+            continue
         lying = family.make(draw).mesh()
         best = _settled(family, lying, bag, heights, draw)
         if best.badness > depth * (_OVERFULL - 1):
             if not kept:
+                refused += 1
                 continue
             best = best.lowered(best.top - depth)
         window = heights[best.window]

@@ -32,14 +32,10 @@ def transmit(attenuation: Array) -> Array:
         attenuation: attenuation (no unit) along the ray at each energy, shape (energies, height, width).
     """
     xp = array_namespace(attenuation)
-    survived = xp.exp(-attenuation)
-    bands = []
-    for weights in (WEIGHTS_LOW, WEIGHTS_HIGH):
-        band = survived[0] * float(weights[0])
-        for energy in range(1, len(weights)):
-            band = band + survived[energy] * float(weights[energy])
-        bands.append(band)
-    return xp.stack(bands)
+    energies, height, width = attenuation.shape
+    weights = xp.asarray(np.stack([WEIGHTS_LOW, WEIGHTS_HIGH]), device=device(attenuation))
+    survived = xp.reshape(xp.exp(-attenuation), (energies, height * width))
+    return xp.reshape(weights @ survived, (2, height, width))
 
 
 def measure(ideal: Array, scanner: Scanner, draw: Draw) -> Array:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from xray_training.simulator.solids import Mesh
 
-SAMPLES = 3
+SAMPLES = 2
 """Rows sampled within each pixel; along a row the mean over a pixel is exact."""
 
 _FLAT = 1e-6

@@ -305,11 +305,12 @@ def _topology(rings: int, corners: int, twisted: bool, closed: bool) -> tuple[ND
     here = number if closed else number[:-1]
     after = np.roll(number, -1, axis=0) if closed else number[1:]
     quads = np.stack([here, np.roll(here, -1, axis=1), np.roll(after, -1, axis=1), after], axis=2).reshape(-1, 4)
-    loops = [*quads[:, [0, 1, 2]], *quads[:, [0, 2, 3]]] if twisted else [*quads]
+    sides = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]]) if twisted else quads
+    loops: list[list[int]] = sides.tolist()
     if not closed:
-        loops += [number[0, ::-1], number[-1]]
-    corner = np.concatenate(loops)
-    ahead = np.concatenate([np.roll(loop, -1) for loop in loops])
+        loops += [number[0, ::-1].tolist(), number[-1].tolist()]
+    corner = np.array([point for loop in loops for point in loop])
+    ahead = np.array([point for loop in loops for point in (*loop[1:], loop[0])])
     face = np.repeat(np.arange(len(loops)), [len(loop) for loop in loops])
     side = {(start, end): of for start, end, of in zip(corner.tolist(), ahead.tolist(), face.tolist(), strict=True)}
     edges = [(start, end, of, side[end, start]) for (start, end), of in side.items() if start < end]

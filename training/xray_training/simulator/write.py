@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -27,7 +28,6 @@ SOURCE = "simulated"
 
 _COLUMNS = (*COLUMNS, "metadata")
 _WAITING_PER_PROCESS = 4
-_COMPRESSION = 1
 
 _HIDDEN = 0.97
 """Occlusion from which nobody could box an item."""
@@ -129,7 +129,7 @@ def _write_bag(out: Path, order: Order, number: int) -> tuple[_Written, ...]:
 def _write(out: Path, order: Order, scan: SimulatedScan, name: str) -> _Written:
     picture = out / "images" / order.split / f"{name}.png"
     with replacing_path(picture) as part:
-        Image.fromarray(scan.pixels).save(part, format="PNG", compress_level=_COMPRESSION)
+        Image.fromarray(scan.pixels).save(part, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
     write_text(out / "labels" / order.split / f"{name}.txt", _label_rows(scan))
     row = _row(scan, picture.relative_to(out).as_posix(), order.split)
     return _Written(picture, row, json.dumps(_described(scan, row[0])))

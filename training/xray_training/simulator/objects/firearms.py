@@ -108,25 +108,10 @@ def _revolver(draw: Draw) -> Solid:
     for number in range(holes):
         angle = 2 * np.pi * number / holes
         y, z = 2 + 0.62 * drum * float(np.cos(angle)), 0.62 * drum * float(np.sin(angle))
-        solid.rod("steel", (-20, y, z), (20, y, z), 5, sides=8)
         solid.tube("steel", [(-20, y, z), (20, y, z)], 5, sides=8, hollow=True)
         if loaded:
             _cartridge(solid, (-12, y, z), 4.4, 24, 8, sides=8)
-    frame = [
-        (-22, 27),
-        (30, 27),
-        (44, 8),
-        (36, -22),
-        (-24, -24),
-        (-24, -19),
-        (-21, -19),
-        (-21, 23),
-        (22, 23),
-        (22, -19),
-        (-22, -19),
-        (-22, -24),
-    ]
-    del frame[5:11]
+    frame = [(-22, 27), (30, 27), (44, 8), (36, -22), (-22, -24)]
     solid.prism("steel", frame, -3.5, 3.5)
     solid.prism("steel", [(-21, 24), (21, 24), (21, -20), (-21, -20)], -3.5, 3.5, hollow=True)
     grip = [(32, 8), (46, 2), (62, -40), (70, -78), (44, -84), (36, -50), (26, -22)]

@@ -14,14 +14,14 @@ from xray_training.simulator.scene import simulate
 
 # name: seed, virtual scanner, threat items packed
 RECIPES: dict[str, tuple[int, str, list[str]]] = {
-    "bag_1": (7003, "alder", ["gun"]),
-    "bag_2": (7104, "cedar", []),
-    "bag_3": (7204, "birch", ["handcuffs", "pliers"]),
-    "bag_4": (7304, "alder", []),
-    "bag_5": (7405, "cedar", ["knife", "hammer"]),
+    "bag_1": (7007, "alder", ["gun"]),
+    "bag_2": (7106, "cedar", []),
+    "bag_3": (7205, "birch", ["handcuffs", "pliers"]),
+    "bag_4": (7307, "alder", []),
+    "bag_5": (7400, "cedar", ["knife", "hammer"]),
     "bag_6": (7506, "birch", []),
-    "bag_7": (7607, "alder", ["wrench"]),
-    "bag_8": (7702, "dogwood", []),
+    "bag_7": (7602, "alder", ["wrench"]),
+    "bag_8": (7704, "dogwood", []),
 }
 
 

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from xray_agent_tools.taxonomy import taxonomy
 from xray_training.datasets.partial_yolo import COLUMNS, FURTHER_COLUMNS
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
-from xray_training.datasets.writers.files import replacing_path, write_text
+from xray_training.datasets.writers.files import write_text
 from xray_training.datasets.writers.growing import GrowingFolder
-from xray_training.datasets.writers.yolo import label_row
+from xray_training.datasets.writers.yolo import box_in_shares, label_row, write_pixels
 from xray_training.projection.insert import Projected, project
 from xray_training.projection.reading import Reading, read_scan
 from xray_training.projection.threat import Threat, simulated_threat
@@ -81,7 +80,7 @@ def project_into(records: Sequence[ScanRecord], plan: Plan, out: Path) -> Iterat
             pixels, projected = _with_threats(record, plan, Draw(plan.seed, number))
             if not projected:
                 continue
-            boxes = (*record.boxes, *(_labelled(item, pixels) for item in projected))
+            boxes = (*record.boxes, *(box_in_shares(item.label, item.box, pixels) for item in projected))
             _write_scan(out, out / file, pixels, "".join(label_row(box, names.index(box.label)) for box in boxes))
             folder.add(_row(file, record, boxes), json.dumps(_described(file, record, projected)))
             yield out / file
@@ -116,12 +115,6 @@ def _threat(label: str, plan: Plan, reading: Reading, draw: Draw) -> Threat:
     return simulated_threat(label, draw, pitch_mm=reading.pitch_mm)
 
 
-def _labelled(item: Projected, pixels: NDArray[np.uint8]) -> LabelledBox:
-    height, width = pixels.shape[:2]
-    left, top, right, bottom = item.box
-    return LabelledBox(item.label, left / width, top / height, right / width, bottom / height)
-
-
 def _row(file: str, record: ScanRecord, boxes: Sequence[LabelledBox]) -> tuple[str, ...]:
     """A line of the manifest; the picture is written with its stretch undone."""
     originals = [box.original for box in boxes]
@@ -138,8 +131,7 @@ def _write_scan(out: Path, picture: Path, pixels: NDArray[np.uint8], rows: str) 
     label_file = out / "labels" / picture.relative_to(out / "images").with_suffix(".txt")
     for path in (picture, label_file):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing_path(picture) as part:
-        Image.fromarray(pixels).save(part, format="PNG", compress_level=1)
+    write_pixels(pixels, picture)
     write_text(label_file, rows)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,13 +13,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from xray_training.datasets.partial_yolo import COLUMNS
-from xray_training.datasets.record import LabelledBox
-from xray_training.datasets.writers.files import claim, replacing_path, write_text
+from xray_training.datasets.writers.files import claim, write_text
 from xray_training.datasets.writers.growing import GrowingFolder
-from xray_training.datasets.writers.yolo import label_row
+from xray_training.datasets.writers.yolo import box_in_shares, label_row, write_pixels
 from xray_training.simulator.objects.library import LABELS
 from xray_training.simulator.scene import ANYTHING, Contents, Side, SimulatedScan, Truth, simulate_views
 
@@ -128,8 +125,7 @@ def _write_bag(out: Path, order: Order, number: int) -> tuple[_Written, ...]:
 
 def _write(out: Path, order: Order, scan: SimulatedScan, name: str) -> _Written:
     picture = out / "images" / order.split / f"{name}.png"
-    with replacing_path(picture) as part:
-        Image.fromarray(scan.pixels).save(part, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
+    write_pixels(scan.pixels, picture)
     write_text(out / "labels" / order.split / f"{name}.txt", _label_rows(scan))
     row = _row(scan, picture.relative_to(out).as_posix(), order.split)
     return _Written(picture, row, json.dumps(_described(scan, row[0])))
@@ -152,13 +148,9 @@ def labelled(scan: SimulatedScan) -> Sequence[Truth]:
 
 
 def _label_rows(scan: SimulatedScan) -> str:
-    height, width = scan.pixels.shape[:2]
-    rows = []
-    for item in labelled(scan):
-        left, top, right, bottom = item.box
-        box = LabelledBox(item.label, left / width, top / height, right / width, bottom / height)
-        rows.append(label_row(box, LABELS.index(item.label)))
-    return "".join(rows)
+    return "".join(
+        label_row(box_in_shares(item.label, item.box, scan.pixels), LABELS.index(item.label)) for item in labelled(scan)
+    )
 
 
 def _described(scan: SimulatedScan, file: str) -> dict[str, Any]:

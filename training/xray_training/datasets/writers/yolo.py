@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import zlib
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
+from PIL import Image
 
 from xray_training.datasets.fault import FaultReport, refuse
 from xray_training.datasets.partial_yolo import COLUMNS, FURTHER_COLUMNS
 from xray_training.datasets.picture import size_of
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
-from xray_training.datasets.writers.files import copy_picture, remove_others, replacing, write_text
+from xray_training.datasets.writers.files import copy_picture, remove_others, replacing, replacing_path, write_text
 from xray_training.datasets.writers.names import FileNames, Vocabulary
 
 _ABOUT = """\
@@ -62,6 +66,19 @@ def write_yolo(
         write_text(out / "classes.txt", "".join(f"{_one_line(label)}\n" for label in vocabulary.labels))
         write_text(out / "annotated.json", json.dumps(vocabulary.annotated, indent=1) + "\n")
         write_text(out / "data.yaml", _ABOUT + _data_yaml(splits, vocabulary.labels))
+
+
+def box_in_shares(label: str, corners: tuple[float, float, float, float], pixels: NDArray[np.uint8]) -> LabelledBox:
+    """A box given by x_min, y_min, x_max, y_max in pixels of a picture, shape (height, width, 3)."""
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = corners
+    return LabelledBox(label, left / width, top / height, right / width, bottom / height)
+
+
+def write_pixels(pixels: NDArray[np.uint8], picture: Path) -> None:
+    """Write RGB pixels, shape (height, width, 3), as a PNG, quickly packed."""
+    with replacing_path(picture) as part:
+        Image.fromarray(pixels).save(part, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
 
 
 def label_row(box: LabelledBox, number: int) -> str:

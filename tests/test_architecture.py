@@ -14,11 +14,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ROOMS = {
     "xray_agent_tools": ROOT / "xray_agent_tools",
+    "xray_servers": ROOT / "servers" / "xray_servers",
     "xray_training": ROOT / "training" / "xray_training",
     "xray_evals": ROOT / "evals" / "xray_evals",
 }
 ALLOWED = {
     "xray_agent_tools": set(),
+    "xray_servers": {"xray_agent_tools"},
     "xray_training": {"xray_agent_tools"},
     "xray_evals": {"xray_agent_tools", "xray_training"},
 }

@@ -1,0 +1,1 @@
+"""Servers that publish the tools to agents."""

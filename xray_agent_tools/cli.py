@@ -13,7 +13,7 @@ import click
 from pydantic import BaseModel
 
 from xray_agent_tools import __version__
-from xray_agent_tools.errors import InvalidArgument, XrayToolsError, outcome_of
+from xray_agent_tools.errors import XrayToolsError, outcome_of
 from xray_agent_tools.report import Verdict
 
 if TYPE_CHECKING:
@@ -147,27 +147,16 @@ def assess(
 @_json_option
 def view(scan: str, out: Path, crop_id: str | None, min_confidence: float | None, model: str, as_json: bool) -> None:
     """Draw a scan's boxes into a picture, or cut one detection out."""
-    from xray_agent_tools.render import crop, overlay
-
     with _errors_reported(as_json):
-        screener = _screener(model)
-        bag = screener.load(scan)
-        report = screener.detect_threats(bag, min_confidence=min_confidence)
-        if crop_id is None:
-            picture = overlay(bag, report)
-        else:
-            chosen = next((d for d in report.detections if d.id == crop_id), None)
-            if chosen is None:
-                listed = ", ".join(d.id for d in report.detections) or "none"
-                raise InvalidArgument(f"there is no detection {crop_id!r}", hint=f"the detections are: {listed}")
-            picture = crop(bag, chosen)
+        shown = _screener(model).view_scan(scan, detection_id=crop_id, min_confidence=min_confidence)
+    picture, verdict = shown.picture, shown.caption.verdict
     try:
         picture.save(out, format="PNG")
     except OSError as error:
         raise click.ClickException(f"cannot write {out}: {error.strerror}") from error
-    written = {"file": str(out), "width": picture.width, "height": picture.height, "verdict": report.verdict}
-    click.echo(json.dumps(written) if as_json else f"{report.verdict}  wrote {out} ({picture.width}x{picture.height})")
-    sys.exit(EXIT_CODES[report.verdict])
+    written = {"file": str(out), "width": picture.width, "height": picture.height, "verdict": verdict}
+    click.echo(json.dumps(written) if as_json else f"{verdict}  wrote {out} ({picture.width}x{picture.height})")
+    sys.exit(EXIT_CODES[verdict])
 
 
 @main.command()

@@ -6,8 +6,10 @@ its command-line exit code and its HTTP status.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 
 class XrayToolsError(Exception):
@@ -29,9 +31,12 @@ class XrayToolsError(Exception):
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})"
 
-    def as_dict(self) -> dict[str, dict[str, str]]:
-        """The error as every interface sends it."""
-        return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+    def __reduce__(self) -> tuple[Callable[[], XrayToolsError], tuple[()]]:
+        return partial(type(self), **vars(self)), ()
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """The error as every interface sends it: code, message, hint and what else its kind carries."""
+        return {"error": {"code": self.code, **vars(self)}}
 
 
 class InvalidScan(XrayToolsError):
@@ -50,6 +55,12 @@ class AccessDenied(XrayToolsError):
     """The scan lies where the tools may not look."""
 
     code = "access_denied"
+
+
+class UnknownScan(XrayToolsError):
+    """No scan is kept under this ``scan_id``: it expired, or was never given."""
+
+    code = "unknown_scan"
 
 
 class UnknownLabel(XrayToolsError):
@@ -98,10 +109,34 @@ class Overloaded(XrayToolsError):
         self.retry_after = retry_after
 
 
+class TimedOut(XrayToolsError):
+    """The work was not finished in the time that the operator allows."""
+
+    code = "timed_out"
+
+
+class WorkerLost(XrayToolsError):
+    """The process that looked at the scan died."""
+
+    code = "worker_lost"
+
+
+class StorageFull(XrayToolsError):
+    """There is no room to keep the scan."""
+
+    code = "storage_full"
+
+
 class Misconfigured(XrayToolsError):
     """The installation or its settings are wrong; the caller of a tool cannot mend it."""
 
     code = "misconfigured"
+
+
+class InternalError(XrayToolsError):
+    """The tools failed in a way that nobody foresaw; it says nothing about the scan."""
+
+    code = "internal_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +160,11 @@ TABLE: dict[type[XrayToolsError], Outcome] = {
     ExplainerUnavailable: Outcome(21, 502, retryable=True),
     Overloaded: Outcome(22, 429, retryable=True),
     Misconfigured: Outcome(23, 500),
+    UnknownScan: Outcome(24, 404),
+    TimedOut: Outcome(25, 504, retryable=True),
+    WorkerLost: Outcome(26, 503, retryable=True),
+    StorageFull: Outcome(27, 507, retryable=True),
+    InternalError: Outcome(28, 500),
 }
 """Every error's outcome. 0, 10 and 11 are the exit codes of the verdicts, 2 of bad usage."""
 

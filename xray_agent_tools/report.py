@@ -164,6 +164,9 @@ class ThreatReport(_Answer):
     )
     summary: str = Field(description="The report in a sentence or two.")
     detections: list[Detection] = Field(description="Items found, most severe and most certain first.")
+    left_out: int = Field(
+        ge=0, description="Items found but not listed because of max_detections, those that alarm last of all."
+    )
     quality: Quality = Field(description="Whether the scan supports a verdict.")
     opaque_regions: list[OpaqueRegion] = Field(description="Parts that could not be looked into.")
     not_assessed: list[str] = Field(description="Labels that were not looked for; their absence means nothing.")
@@ -179,6 +182,19 @@ class ThreatReport(_Answer):
         if self.verdict == "NO_ALARM" and not self.quality.usable:
             raise ValueError("NO_ALARM needs a usable scan")
         return self
+
+
+class PictureCaption(_Answer):
+    """What a picture of a scan shows, for those who get it without the pixels."""
+
+    scan_id: str = Field(description="Identifier of the scan.")
+    verdict: Verdict = Field(description="The verdict of the report whose boxes are drawn.")
+    shows: str = Field(description="What the picture shows, in words.")
+    detection_ids: list[str] = Field(description="Detections that are drawn in it, or the one that is enlarged.")
+    view: int = Field(ge=0, description="Index of the view.")
+    part: Box = Field(description="The part of the view that it shows.")
+    width: int = Field(ge=1, description="Width of the picture in pixels.")
+    height: int = Field(ge=1, description="Height of the picture in pixels.")
 
 
 class Finding(_Answer):
@@ -207,6 +223,7 @@ class Explanation(_Answer):
     verdict: Verdict = Field(description="The verdict of the report that the answer rests on.")
     answered: bool = Field(description="False if the evidence does not answer the question.")
     findings: list[Finding] = Field(description="The claims behind the answer.")
+    left_out: int = Field(ge=0, description="Findings not listed because of max_detections; the answer counts them.")
     disagreements: list[Disagreement] = Field(description="Claims of a language model that the detections contradict.")
     not_assessed: list[str] = Field(description="Labels that were not looked for.")
     backend: str = Field(description="What worded the answer: 'grounded', or 'vlm:' and the model's name.")

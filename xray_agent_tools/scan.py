@@ -132,11 +132,21 @@ def load_scan(
     return Scan(views, hashlib.sha256("".join(view.sha256 for view in views).encode()).hexdigest())
 
 
-def _load_view(source: object, roots: Sequence[Path] | None, limits: ScanLimits) -> ScanView:
+def read_content(
+    source: str | os.PathLike[str], *, roots: Sequence[Path] | None = None, limits: ScanLimits = DEFAULT_LIMITS
+) -> bytes:
+    """The encoded picture that a path, base64 text or data URI stands for, for those who keep scans; not decoded.
+
+    Args and raises as :func:`load_scan`.
+    """
     if isinstance(source, str):
-        return _decode(_bytes_of_text(source, roots, limits), limits)
-    if isinstance(source, os.PathLike):
-        return _decode(_read_file(os.fsdecode(source), roots, limits), limits)
+        return _bytes_of_text(source, roots, limits)
+    return _read_file(os.fsdecode(source), roots, limits)
+
+
+def _load_view(source: object, roots: Sequence[Path] | None, limits: ScanLimits) -> ScanView:
+    if isinstance(source, str | os.PathLike):
+        return _decode(read_content(source, roots=roots, limits=limits), limits)
     if isinstance(source, bytes | bytearray | memoryview):
         return _decode(_content_of(source, limits), limits)
     if isinstance(source, np.ma.MaskedArray):
@@ -167,13 +177,34 @@ def _bytes_of_text(text: str, roots: Sequence[Path] | None, limits: ScanLimits) 
         return _from_data_uri(text, limits)
     if re.match(r"[a-z][a-z0-9+.\-]+://", head):
         raise AccessDenied("URLs are not fetched", hint="download the scan and give its path or bytes")
-    if len(text) <= _LONGEST_PATH and text.isprintable() and os.path.lexists(text):
+    names_path = len(text) <= _LONGEST_PATH and text.isprintable()
+    # Whether a file outside the roots exists must not show, so such a path is refused before anybody looks.
+    outside = names_path and roots is not None and not _lies_in(text, roots)
+    if names_path and not outside and os.path.lexists(text):
         return _read_file(text, roots, limits)
     if len(text) >= _SHORTEST_BASE64 and _BASE64_CHARACTERS.fullmatch(text[:_LONGEST_PATH]):
         return _from_base64(text, limits)
+    if outside:
+        raise _outside(roots or ())
     shown = text[:80] + ("..." if len(text) > 80 else "")
     raise InvalidScan(
         f"there is no file {shown!r}", hint="give the path of an existing file, base64 text or a data URI"
+    )
+
+
+def _lies_in(name: str, roots: Sequence[Path]) -> bool:
+    """Whether a path, symbolic links resolved, lies in one of the roots."""
+    try:
+        path = Path(name).resolve()
+    except (OSError, ValueError, RuntimeError):
+        return False
+    return any(path.is_relative_to(root.resolve()) for root in roots)
+
+
+def _outside(roots: Sequence[Path]) -> AccessDenied:
+    return AccessDenied(
+        "the path lies outside the folders that may be read",
+        hint="put the scan into one of: " + ", ".join(str(root) for root in roots),
     )
 
 
@@ -198,10 +229,7 @@ def _read_file(name: str, roots: Sequence[Path] | None, limits: ScanLimits) -> b
     try:
         path = Path(name).resolve(strict=True)
         if roots is not None and not any(path.is_relative_to(root.resolve()) for root in roots):
-            raise AccessDenied(
-                "the path lies outside the folders that may be read",
-                hint="put the scan into one of: " + ", ".join(str(root) for root in roots),
-            )
+            raise _outside(roots)
         if not stat.S_ISREG(path.stat().st_mode):
             raise InvalidScan(
                 f"{name[:200]!r} is not a file", hint="give the path of a picture, not a folder or device"

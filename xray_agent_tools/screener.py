@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from xray_agent_tools import progress
 from xray_agent_tools.declaration.assessor import assess, read_declaration
 from xray_agent_tools.declaration.policy import Policy, load_policy
 from xray_agent_tools.detector.onnx import OnnxDetector
@@ -21,6 +22,7 @@ from xray_agent_tools.evidence.quality import FATAL, view_issues
 from xray_agent_tools.evidence.region import region_of
 from xray_agent_tools.explainer.grounded import GroundedExplainer
 from xray_agent_tools.explainer.protocol import Explainer
+from xray_agent_tools.render import ScanPicture, picture_of
 from xray_agent_tools.report import (
     Assessment,
     Box,
@@ -94,12 +96,15 @@ class Screener:
         """
         with self._lock:
             if self._detector is None:
+                progress.report("loading the detector")
                 chosen = self._model
                 self._detector = OnnxDetector(load_package(chosen)) if isinstance(chosen, str | Path) else chosen
             return self._detector
 
     def load(self, source: ScanSource | Sequence[ScanSource]) -> Scan:
         """Read a scan within this screener's roots and limits; see :func:`xray_agent_tools.scan.load_scan`."""
+        if not isinstance(source, Scan):
+            progress.report("reading the scan")
         return load_scan(source, roots=self._roots, limits=self._limits)
 
     def canary_alarms(self, *, now: float | None = None) -> bool:
@@ -122,6 +127,7 @@ class Screener:
         *,
         labels: Sequence[str] | None = None,
         min_confidence: float | None = None,
+        max_detections: int | None = None,
         detail: Detail = "concise",
     ) -> ThreatReport:
         """Look for threats on a scan.
@@ -133,16 +139,19 @@ class Screener:
             scan: a path, bytes, base64 text, data URI, array or picture; a list of them are views of one bag.
             labels: look only for these canonical labels.
             min_confidence: also list boxes from this confidence (0..1) that do not alarm.
+            max_detections: list at most this many (1 or more), those that alarm first; the verdict and the summary
+                rest on all.
             detail: ``full`` lists every operating point.
 
         Raises:
             InvalidScan, ScanTooLarge, AccessDenied: the scan cannot be read.
             UnknownLabel: a label is not in the taxonomy.
-            InvalidArgument: ``min_confidence`` or ``detail`` is out of range.
+            InvalidArgument: ``min_confidence``, ``max_detections`` or ``detail`` is out of range.
             ModelUnavailable: the detector cannot be loaded or failed.
         """
         started = time.perf_counter()
         _check_detail(detail)
+        most = _check_most(max_detections)
         wanted = _check_labels(labels)
         floor = _check_confidence(min_confidence)
         bag = self.load(scan)
@@ -152,15 +161,17 @@ class Screener:
         verdict = _verdict(detections, usable=not issues)
         unseen = taxonomy().outside(detector.package.manifest.labels if visible else ())
         not_assessed = unseen if wanted is None else [x for x in taxonomy().labels if x in unseen or x not in wanted]
+        listed = _first(detections, most)
         return ThreatReport(
             scan_id=bag.scan_id,
             verdict=verdict,
             summary=summarise(verdict, detections, issues, len(not_assessed), detail),
-            detections=detections,
+            detections=listed,
+            left_out=len(detections) - len(listed),
             quality=Quality(usable=not issues, issues=issues),
             opaque_regions=_opaque(bag, visible),
             not_assessed=not_assessed,
-            model=_identity(detector, detections, detail),
+            model=_identity(detector, listed, detail),
             image=_image(bag),
             timing_ms=round((time.perf_counter() - started) * 1000, 1),
         )
@@ -171,12 +182,15 @@ class Screener:
         *,
         labels: Sequence[str] | None = None,
         min_confidence: float | None = None,
+        max_detections: int | None = None,
         detail: Detail = "concise",
     ) -> Iterator[ThreatReport | XrayToolsError]:
         """Look at many bags, one after the other; a scan that fails yields its error and the rest go on."""
         for scan in scans:
             try:
-                yield self.detect_threats(scan, labels=labels, min_confidence=min_confidence, detail=detail)
+                yield self.detect_threats(
+                    scan, labels=labels, min_confidence=min_confidence, max_detections=max_detections, detail=detail
+                )
             except XrayToolsError as error:
                 yield error
 
@@ -185,6 +199,7 @@ class Screener:
         scan: ScanSource | Sequence[ScanSource] | ThreatReport,
         *,
         question: str | None = None,
+        max_detections: int | None = None,
         detail: Detail = "concise",
     ) -> Explanation:
         """Say in words what a scan shows and why.
@@ -192,19 +207,27 @@ class Screener:
         Args:
             scan: as for :meth:`detect_threats`, or a finished report.
             question: what to answer; an overview when not given.
+            max_detections: give at most this many findings (1 or more); the answer rests on all.
             detail: ``full`` gives every cue.
 
         Raises:
-            InvalidArgument: the question is no text or longer than 2,000 characters.
+            InvalidArgument: the question is no text or longer than 2,000 characters, ``max_detections`` is out of
+                range, or the report leaves detections out.
             ExplainerUnavailable: the configured explainer failed.
             The errors of :meth:`detect_threats`.
         """
         _check_detail(detail)
+        most = _check_most(max_detections)
         asked = _check_question(question)
         if isinstance(scan, ThreatReport):
-            return self._explainer.explain(scan, None, question=asked, detail=detail)
-        bag = self.load(scan)
-        return self._explainer.explain(self.detect_threats(bag), bag, question=asked, detail=detail)
+            report, bag = _complete(scan), None
+        else:
+            bag = self.load(scan)
+            report = self.detect_threats(bag)
+        progress.report("wording the explanation")
+        answer = self._explainer.explain(report, bag, question=asked, detail=detail)
+        findings = answer.findings[:most]
+        return answer.model_copy(update={"findings": findings, "left_out": len(answer.findings) - len(findings)})
 
     def assess_declaration(
         self,
@@ -212,6 +235,7 @@ class Screener:
         *,
         declared_items: Sequence[str],
         policy: str | Path | Policy | None = None,
+        max_detections: int | None = None,
         detail: Detail = "concise",
     ) -> Assessment:
         """Compare a scan with what the traveller declared, by a policy.
@@ -220,19 +244,52 @@ class Screener:
             scan: as for :meth:`detect_threats`, or a finished report.
             declared_items: what was declared, in the traveller's own words.
             policy: name, YAML file or policy; this screener's when not given.
+            max_detections: list at most this many in the report (1 or more); items and reasons rest on all.
             detail: passed to the report.
 
         Raises:
+            InvalidArgument: ``max_detections`` is out of range, or the report leaves detections out.
             InvalidDeclaration: the declaration is no list of short texts.
             InvalidPolicy: the policy is missing or breaks the rules for policies.
             The errors of :meth:`detect_threats`.
         """
         _check_detail(detail)
+        most = _check_most(max_detections)
         chosen = self._policy if policy is None else policy
         rules = chosen if isinstance(chosen, Policy) else load_policy(chosen)
         declared = read_declaration(declared_items)
-        report = scan if isinstance(scan, ThreatReport) else self.detect_threats(scan, detail=detail)
-        return assess(declared, rules, report)
+        report = _complete(scan) if isinstance(scan, ThreatReport) else self.detect_threats(scan, detail=detail)
+        answer = assess(declared, rules, report)
+        listed = _first(report.detections, most)
+        left_out = len(report.detections) - len(listed)
+        shortened = report.model_copy(update={"detections": listed, "left_out": left_out})
+        return answer.model_copy(update={"report": shortened})
+
+    def view_scan(
+        self,
+        scan: ScanSource | Sequence[ScanSource],
+        *,
+        detection_id: str | None = None,
+        view: int = 0,
+        boxes: bool = True,
+        min_confidence: float | None = None,
+    ) -> ScanPicture:
+        """Draw a view with the boxes found on it, or enlarge one detection.
+
+        Args:
+            scan: as for :meth:`detect_threats`.
+            detection_id: the detection to enlarge; the whole view when not given.
+            view: index of the view to show whole.
+            boxes: draw the boxes; otherwise the view is bare.
+            min_confidence: as for :meth:`detect_threats`; ids are those of a report made with the same value.
+
+        Raises:
+            InvalidArgument: there is no such detection or view.
+            The errors of :meth:`detect_threats`.
+        """
+        bag = self.load(scan)
+        report = self.detect_threats(bag, min_confidence=min_confidence)
+        return picture_of(bag, report, detection_id=detection_id, view=view, boxes=boxes)
 
     def _examine(
         self, bag: Scan, wanted: frozenset[str] | None, detector: Detector
@@ -275,6 +332,7 @@ def _look(
     lowest = min(package.thresholds.values())
     found: list[tuple[int, RawDetection]] = []
     for index in visible:
+        progress.report(f"looking at view {index + 1} of {len(bag.views)}")
         for raw in detector.detect(bag.views[index].pixels, floor=lowest if floor is None else min(lowest, floor)):
             reached = raw.confidence >= package.thresholds[raw.label]
             listed = reached or (floor is not None and raw.confidence >= floor)
@@ -306,6 +364,23 @@ def _look(
             )
         )
     return detections
+
+
+def _first(detections: Sequence[Detection], most: int | None) -> list[Detection]:
+    """At most so many detections in their order, those that alarm before those that do not."""
+    if most is None or len(detections) <= most:
+        return list(detections)
+    kept = {detection.id for detection in sorted(detections, key=lambda detection: not detection.alarms)[:most]}
+    return [detection for detection in detections if detection.id in kept]
+
+
+def _complete(report: ThreatReport) -> ThreatReport:
+    if report.left_out:
+        raise InvalidArgument(
+            f"the report leaves out {report.left_out} detections",
+            hint="give the scan, or make it without max_detections",
+        )
+    return report
 
 
 def _verdict(detections: Sequence[Detection], *, usable: bool) -> Verdict:
@@ -366,6 +441,14 @@ def _check_confidence(value: float | None) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise InvalidArgument(f"min_confidence is {str(value)[:40]}", hint="give a number above 0 and at most 1")
     return max(float(value), 0.001)
+
+
+def _check_most(value: int | None) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidArgument(f"max_detections is {str(value)[:40]}", hint="give a whole number from 1")
+    return value
 
 
 def _check_detail(detail: object) -> None:

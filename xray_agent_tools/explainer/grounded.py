@@ -52,6 +52,7 @@ class GroundedExplainer:
             verdict=report.verdict,
             answered=reply.answered,
             findings=reply.findings,
+            left_out=0,
             disagreements=[],
             not_assessed=report.not_assessed,
             backend="grounded",

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
+from functools import partial
 from io import BytesIO
-from typing import Any
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from xray_agent_tools import progress
 from xray_agent_tools.errors import ExplainerUnavailable, Misconfigured
 from xray_agent_tools.explainer.grounded import GroundedExplainer
 from xray_agent_tools.render import overlay
@@ -21,8 +25,15 @@ from xray_agent_tools.scan import Scan
 from xray_agent_tools.taxonomy import taxonomy
 from xray_agent_tools.wording import band_of, words_of
 
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, AsyncStream
+    from openai.types.chat import ChatCompletionChunk
+
 _FORBIDDEN_WORDS = ("all clear", "is clear", "is safe", "no threat", "harmless", "nothing dangerous")
 _ATTEMPTS = 2
+_CHUNKS_PER_STEP = 20
+_MOST_CHARACTERS_PER_TOKEN = 16
+_OTHERWISE = "or use the grounded explainer"
 _INSTRUCTIONS = (
     "You word findings about an X-ray scan of a bag for a screening officer. You are shown the scan with numbered boxes "
     "from a detector and the same detections as JSON. Answer the question in at most four sentences. Make one finding "
@@ -60,8 +71,9 @@ class VlmExplainer:
             base_url: an OpenAI-compatible endpoint, such as ``http://127.0.0.1:8000/v1``.
             model: name of the model there.
             api_key: its key, if it wants one.
-            timeout: seconds to wait for a reply.
-            max_tokens: longest reply.
+            timeout: seconds that a reply may take, from the request to its last word. A reply outside the schema is
+                asked for once more, with as much time again.
+            max_tokens: longest reply. An endpoint that does not keep to it is cut off after 16 characters a token.
 
         Raises:
             Misconfigured: the extra ``vlm`` is not installed.
@@ -72,8 +84,11 @@ class VlmExplainer:
             raise Misconfigured(
                 "the vision-language explainer is not installed", hint="pip install 'xray-agent-tools[vlm]'"
             ) from error
-        self._client: Any = openai.OpenAI(base_url=base_url, api_key=api_key, timeout=timeout, max_retries=1)
-        self._failure: type[Exception] = openai.OpenAIError
+        # One clock bounds the whole reply, so the client's own, which start anew at every read, are off.
+        self._connect: Callable[[], AsyncOpenAI] = partial(
+            openai.AsyncOpenAI, base_url=base_url, api_key=api_key, timeout=None, max_retries=1
+        )
+        self._timeout = timeout
         self._model = model
         self._max_tokens = max_tokens
         self._grounded = GroundedExplainer()
@@ -84,7 +99,8 @@ class VlmExplainer:
         Without pixels, or where no verdict can be given, the computed evidence answers alone.
 
         Raises:
-            ExplainerUnavailable: the endpoint fails or twice replies with something else than the schema.
+            ExplainerUnavailable: the endpoint fails, breaks off, takes too long, does not stop, or twice replies with
+                something else than the schema.
         """
         grounded = self._grounded.explain(report, scan, question=question, detail=detail)
         if scan is None or (report.verdict == "UNKNOWN" and not report.detections):
@@ -125,25 +141,56 @@ class VlmExplainer:
                 ]
         raise ExplainerUnavailable(
             f"the model {self._model!r} does not reply in the schema asked for: {problem}",
-            hint="serve it with structured outputs, or use the grounded explainer",
+            hint=f"serve it with structured outputs, {_OTHERWISE}",
         )
 
     def _complete(self, messages: list[dict[str, Any]]) -> str:
-        schema = {"name": "explanation", "schema": _Reply.model_json_schema(), "strict": True}
+        """Ask for one reply, reporting progress in this thread; what a listener raises closes the connection."""
+        from anyio.from_thread import start_blocking_portal
+
+        progress.report("wording the explanation")
+        heard: SimpleQueue[int | None] = SimpleQueue()
+        with start_blocking_portal() as portal:
+            reply = portal.start_task_soon(self._read, messages, heard)
+            for characters in iter(heard.get, None):
+                progress.report(f"wording the explanation: {characters} characters")
+            return reply.result()
+
+    async def _read(self, messages: list[dict[str, Any]], heard: SimpleQueue[int | None]) -> str:
+        """Read one reply in the time allowed, putting its length so far on ``heard``, and None when it is over."""
+        import anyio
+
         try:
-            completion = self._client.chat.completions.create(
-                model=self._model,
-                messages=messages,
-                response_format={"type": "json_schema", "json_schema": schema},
-                max_tokens=self._max_tokens,
-                temperature=0,
-            )
-        except self._failure as error:
+            with anyio.fail_after(self._timeout):
+                async with self._connect() as client, await self._request(client, messages) as stream:
+                    return await _joined(stream, self._max_tokens * _MOST_CHARACTERS_PER_TOKEN, heard)
+        except ExplainerUnavailable:
+            raise
+        except TimeoutError as error:
+            raise ExplainerUnavailable(
+                f"the explainer's endpoint did not finish its reply in {self._timeout:g} seconds",
+                hint=f"give it a longer timeout, {_OTHERWISE}",
+            ) from error
+        except Exception as error:  # the client checks no chunk, so what is wrong with one may show as any error
             raise ExplainerUnavailable(
                 f"the explainer's endpoint failed: {type(error).__name__}",
-                hint="check that it runs and knows the model, or use the grounded explainer",
+                hint=f"check that it runs and knows the model, {_OTHERWISE}",
             ) from error
-        return (completion.choices[0].message.content or "") if completion.choices else ""
+        finally:
+            heard.put(None)
+
+    async def _request(self, client: AsyncOpenAI, messages: list[Any]) -> AsyncStream[ChatCompletionChunk]:
+        return await client.chat.completions.create(
+            model=self._model,
+            messages=messages,
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "explanation", "schema": _Reply.model_json_schema(), "strict": True},
+            },
+            max_tokens=self._max_tokens,
+            temperature=0,
+            stream=True,
+        )
 
     def _messages(self, report: ThreatReport, scan: Scan, question: str | None) -> list[dict[str, Any]]:
         detections = [detection.model_dump(mode="json") for detection in report.detections]
@@ -155,6 +202,31 @@ class VlmExplainer:
         asked = question or "Give an overview."
         content.append({"type": "text", "text": f"Detections: {evidence}\nQuestion: {json.dumps(asked)}"})
         return [{"role": "system", "content": _INSTRUCTIONS}, {"role": "user", "content": content}]
+
+
+async def _joined(stream: AsyncStream[ChatCompletionChunk], most: int, heard: SimpleQueue[int | None]) -> str:
+    """The text of a streamed reply of at most so many characters."""
+    if not stream.response.headers.get("content-type", "").startswith("text/event-stream"):
+        raise ExplainerUnavailable(
+            "the explainer's endpoint does not stream its reply", hint=f"name one that streams chat, {_OTHERWISE}"
+        )
+    text, chunks = "", 0
+    async for chunk in stream:
+        for choice in chunk.choices:
+            text += choice.delta.content or ""
+            if choice.finish_reason:
+                return text
+        if len(text) > most:
+            raise ExplainerUnavailable(
+                f"the model does not stop: {len(text)} characters so far",
+                hint=f"name an endpoint that keeps to max_tokens, {_OTHERWISE}",
+            )
+        chunks += 1
+        if chunks % _CHUNKS_PER_STEP == 0:
+            heard.put(len(text))
+    raise ExplainerUnavailable(
+        f"the explainer's endpoint broke off after {len(text)} characters", hint=f"try again, {_OTHERWISE}"
+    )
 
 
 def _picture(report: ThreatReport, scan: Scan, view: int) -> str:

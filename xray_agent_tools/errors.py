@@ -32,17 +32,25 @@ class XrayToolsError(Exception):
         return f"{self.message} ({self.hint})"
 
     def __reduce__(self) -> tuple[Callable[[], XrayToolsError], tuple[()]]:
-        return partial(type(self), **vars(self)), ()
+        return partial(type(self), **self._fields), ()
+
+    @property
+    def _fields(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """The error as every interface sends it: code, message, hint and what else its kind carries."""
-        return {"error": {"code": self.code, **vars(self)}}
+        return {"error": {"code": self.code, **self._fields}}
 
 
 class InvalidScan(XrayToolsError):
     """The scan cannot be read, or is no picture of a kind that scanners write."""
 
     code = "invalid_scan"
+
+
+class ScanNotFound(InvalidScan):
+    """There is no file of that name, and the text is no picture either."""
 
 
 class ScanTooLarge(XrayToolsError):

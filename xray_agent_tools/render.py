@@ -62,7 +62,7 @@ def picture_of(
         listed = ", ".join(detection.id for detection in report.detections[:20]) or "none"
         raise InvalidArgument(
             f"there is no detection {detection_id[:20]!r}",
-            hint=f"the detections are: {listed}; give the min_confidence of the call whose ids you use",
+            hint=f"the detections are: {listed}; give labels and min_confidence as in the call whose ids you use",
         )
     label = words_of(chosen.label)
     shows = f"{chosen.id}, what the detector takes for a {label} ({chosen.confidence:.2f}), enlarged, no box drawn"

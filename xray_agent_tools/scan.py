@@ -23,7 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from xray_agent_tools.errors import AccessDenied, InvalidScan, Misconfigured, ScanTooLarge, XrayToolsError
+from xray_agent_tools.errors import (
+    AccessDenied,
+    InvalidScan,
+    Misconfigured,
+    ScanNotFound,
+    ScanTooLarge,
+    XrayToolsError,
+)
 
 ScanSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image.Image | Scan"
 """One view: a path, bytes, base64 text, a data URI, an array or a Pillow image."""
@@ -187,7 +194,7 @@ def _bytes_of_text(text: str, roots: Sequence[Path] | None, limits: ScanLimits) 
     if outside:
         raise _outside(roots or ())
     shown = text[:80] + ("..." if len(text) > 80 else "")
-    raise InvalidScan(
+    raise ScanNotFound(
         f"there is no file {shown!r}", hint="give the path of an existing file, base64 text or a data URI"
     )
 

@@ -272,6 +272,7 @@ class Screener:
         detection_id: str | None = None,
         view: int = 0,
         boxes: bool = True,
+        labels: Sequence[str] | None = None,
         min_confidence: float | None = None,
     ) -> ScanPicture:
         """Draw a view with the boxes found on it, or enlarge one detection.
@@ -281,14 +282,15 @@ class Screener:
             detection_id: the detection to enlarge; the whole view when not given.
             view: index of the view to show whole.
             boxes: draw the boxes; otherwise the view is bare.
-            min_confidence: as for :meth:`detect_threats`; ids are those of a report made with the same value.
+            labels: as for :meth:`detect_threats`.
+            min_confidence: as for :meth:`detect_threats`; ids are those of a report made with the same values.
 
         Raises:
             InvalidArgument: there is no such detection or view.
             The errors of :meth:`detect_threats`.
         """
         bag = self.load(scan)
-        report = self.detect_threats(bag, min_confidence=min_confidence)
+        report = self.detect_threats(bag, labels=labels, min_confidence=min_confidence)
         return picture_of(bag, report, detection_id=detection_id, view=view, boxes=boxes)
 
     def _examine(

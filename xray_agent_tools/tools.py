@@ -30,10 +30,6 @@ _SCAN = (
     "one bag."
 )
 _DETAIL = "'concise' for decisions, 'full' for every cue and operating point."
-_MIN_CONFIDENCE = (
-    "Also list boxes from this confidence, above 0 and at most 1, that do not alarm; null for none. It never changes the "
-    "verdict."
-)
 
 
 def _parsed(value: object) -> object:
@@ -70,7 +66,11 @@ class DetectThreatsInput(_AnswerInput):
     """Arguments of ``detect_threats``."""
 
     labels: Texts | None = Field(None, description="Look only for these canonical labels; null for all.")
-    min_confidence: float | None = Field(None, description=_MIN_CONFIDENCE)
+    min_confidence: float | None = Field(
+        None,
+        description="Also list boxes from this confidence, above 0 and at most 1, that do not alarm; null for none. It "
+        "never changes the verdict.",
+    )
 
 
 class ExplainScanInput(_AnswerInput):
@@ -96,9 +96,8 @@ class ViewScanInput(_Input):
     )
     view: int = Field(0, ge=0, description="Which view to show whole, from 0.")
     boxes: bool = Field(True, description="Draw the boxes; false shows the bare view.")
-    min_confidence: float | None = Field(
-        None, description=_MIN_CONFIDENCE + " Give the value of the call whose ids you use."
-    )
+    labels: Texts | None = Field(None, description="As in the detect_threats call whose ids you use.")
+    min_confidence: float | None = Field(None, description="As in the detect_threats call whose ids you use.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import time
+from threading import Event, Thread, current_thread
 
+import anyio
 import numpy as np
 import pytest
 
-from tests.library.chat_server import chat_server
+from tests.library.chat_server import Misbehaviour, chat_server
 from tests.library.pictures import ScriptedDetector, bag, found
 from xray_agent_tools.errors import ExplainerUnavailable
 from xray_agent_tools.explainer.vlm import VlmExplainer
+from xray_agent_tools.progress import heard_by
 from xray_agent_tools.report import Explanation
 from xray_agent_tools.screener import Screener
 
@@ -16,8 +20,14 @@ CLAIM = {"claim": "A pistol with its grip down.", "detection_ids": ["d1"], "cues
 GOOD = {"answer": "There is a pistol (d1).", "answered": True, "findings": [CLAIM]}
 
 
-def explain(url: str, question: str | None = "What is it?") -> Explanation:
-    explainer = VlmExplainer(base_url=url, model="m", timeout=10)
+class NotWantedAnyMore(Exception):
+    pass
+
+
+def explain(
+    url: str, question: str | None = "What is it?", *, timeout: float = 10, max_tokens: int = 800
+) -> Explanation:
+    explainer = VlmExplainer(base_url=url, model="m", timeout=timeout, max_tokens=max_tokens)
     detector = ScriptedDetector([found("gun"), found("knife", 0.95, (150, 100, 220, 130))])
     return Screener(model=detector, explainer=explainer).explain_scan(bag(), question=question)
 
@@ -81,3 +91,102 @@ def test_nothing_is_sent_for_a_scan_without_a_verdict() -> None:
         answer = screener.explain_scan(np.full((200, 200), 255, np.uint8))
     assert requests == []
     assert answer.backend == "grounded"
+
+
+def test_a_reply_cut_at_its_longest_gets_one_chance_to_be_repaired() -> None:
+    cut = json.dumps(GOOD)[:60]
+    with chat_server(cut, finish_reason="length") as (url, requests), pytest.raises(ExplainerUnavailable) as caught:
+        explain(url)
+    assert len(requests) == 2
+    assert requests[1]["messages"][-2] == {"role": "assistant", "content": cut}
+    assert "schema" in caught.value.message
+
+
+def test_whoever_listens_hears_how_far_the_wording_is() -> None:
+    steps: list[str] = []
+    reply = json.dumps(GOOD)
+    with chat_server(reply) as (url, _), heard_by(steps.append):
+        explain(url)
+    after = steps[steps.index("asking the vision-language model") + 1 :]
+    assert len(reply) > 80
+    assert after == [f"wording the explanation: {76 + 80 * n} characters" for n in range((len(reply) + 4) // 80)]
+
+
+def test_a_listener_that_raises_before_the_request_sends_nothing() -> None:
+    def stop(step: str) -> None:
+        if step.startswith("asking"):
+            raise NotWantedAnyMore
+
+    with chat_server(json.dumps(GOOD)) as (url, requests), heard_by(stop), pytest.raises(NotWantedAnyMore):
+        explain(url)
+    assert requests == []
+
+
+def test_a_listener_that_raises_during_the_reply_hangs_up() -> None:
+    def stop(step: str) -> None:
+        if step.endswith("characters"):
+            raise NotWantedAnyMore
+
+    hung_up = Event()
+    with chat_server(Misbehaviour.NEVER_ENDS, hung_up=hung_up) as (url, requests):
+        with heard_by(stop), pytest.raises(NotWantedAnyMore):
+            explain(url, max_tokens=1_000_000)
+        assert hung_up.wait(5)
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Misbehaviour.DROPS, "failed"),
+        (Misbehaviour.BREAKS_OFF, "broke off after 4 characters"),
+        (Misbehaviour.FAILS, "failed"),
+        (Misbehaviour.BABBLES, "failed"),
+        (Misbehaviour.IS_NO_STREAM, "does not stream"),
+    ],
+)
+def test_a_stream_that_breaks_is_unavailable_and_not_repaired(reply: Misbehaviour, reason: str) -> None:
+    with chat_server(reply) as (url, requests), pytest.raises(ExplainerUnavailable, match=reason) as caught:
+        explain(url)
+    assert len(requests) == 1
+    assert "grounded explainer" in caught.value.hint
+
+
+def test_a_reply_that_never_ends_is_cut_off_at_16_characters_a_token() -> None:
+    hung_up = Event()
+    with chat_server(Misbehaviour.NEVER_ENDS, hung_up=hung_up) as (url, _):
+        with pytest.raises(ExplainerUnavailable, match="does not stop: 1604 characters"):
+            explain(url, max_tokens=100)
+        assert hung_up.wait(5)
+
+
+@pytest.mark.parametrize("reply", [Misbehaviour.FALLS_SILENT, Misbehaviour.ONLY_KEEPS_ALIVE, Misbehaviour.NEVER_ENDS])
+def test_the_time_limit_bounds_the_whole_reply(reply: Misbehaviour) -> None:
+    with chat_server(reply) as (url, _):
+        started = time.monotonic()
+        with pytest.raises(ExplainerUnavailable, match=r"did not finish its reply in 0\.5 seconds") as caught:
+            explain(url, timeout=0.5, max_tokens=1_000_000)
+        assert time.monotonic() - started < 5
+    assert "timeout" in caught.value.hint
+
+
+def test_a_scan_can_be_explained_where_an_event_loop_runs() -> None:
+    async def ask(url: str) -> Explanation:
+        return explain(url)
+
+    with chat_server(json.dumps(GOOD)) as (url, _):
+        assert anyio.run(ask, url).answered
+
+
+def test_the_listener_is_called_in_the_thread_that_asked() -> None:
+    threads: list[Thread] = []
+    with chat_server(json.dumps(GOOD)) as (url, _), heard_by(lambda _: threads.append(current_thread())):
+        explain(url)
+    assert set(threads) == {current_thread()}
+
+
+def test_an_endpoint_that_nobody_serves_is_unavailable() -> None:
+    with chat_server("") as (url, _):
+        pass
+    with pytest.raises(ExplainerUnavailable, match="failed"):
+        explain(url)

@@ -6,9 +6,12 @@ cite detections that exist. A claim that does not is reported as a disagreement 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import partial
 from io import BytesIO
 from queue import SimpleQueue
@@ -146,24 +149,23 @@ class VlmExplainer:
 
     def _complete(self, messages: list[dict[str, Any]]) -> str:
         """Ask for one reply, reporting progress in this thread; what a listener raises closes the connection."""
-        from anyio.from_thread import start_blocking_portal
-
-        progress.report("wording the explanation")
+        progress.report("asking the vision-language model")
         heard: SimpleQueue[int | None] = SimpleQueue()
-        with start_blocking_portal() as portal:
-            reply = portal.start_task_soon(self._read, messages, heard)
+        with _at_work(self._read(messages, heard)) as reply:
             for characters in iter(heard.get, None):
                 progress.report(f"wording the explanation: {characters} characters")
             return reply.result()
 
     async def _read(self, messages: list[dict[str, Any]], heard: SimpleQueue[int | None]) -> str:
         """Read one reply in the time allowed, putting its length so far on ``heard``, and None when it is over."""
-        import anyio
-
+        most = self._max_tokens * _MOST_CHARACTERS_PER_TOKEN
         try:
-            with anyio.fail_after(self._timeout):
-                async with self._connect() as client, await self._request(client, messages) as stream:
-                    return await _joined(stream, self._max_tokens * _MOST_CHARACTERS_PER_TOKEN, heard)
+            async with (
+                asyncio.timeout(self._timeout),
+                self._connect() as client,
+                await self._request(client, messages) as stream,
+            ):
+                return await _joined(stream, most, heard)
         except ExplainerUnavailable:
             raise
         except TimeoutError as error:
@@ -202,6 +204,29 @@ class VlmExplainer:
         asked = question or "Give an overview."
         content.append({"type": "text", "text": f"Detections: {evidence}\nQuestion: {json.dumps(asked)}"})
         return [{"role": "system", "content": _INSTRUCTIONS}, {"role": "user", "content": content}]
+
+
+@contextmanager
+def _at_work(work: Coroutine[Any, Any, str]) -> Iterator[Future[str]]:
+    """Let a coroutine work in a thread and loop of its own; an error in the block cancels it at once.
+
+    The caller's thread may run a loop already, and a read in a coroutine can be broken off at any moment.
+    """
+    with closing(asyncio.new_event_loop()) as loop, ThreadPoolExecutor(1) as thread:
+        task = loop.create_task(work)
+        result = thread.submit(_finish, loop, task)
+        try:
+            yield result
+        except BaseException:
+            loop.call_soon_threadsafe(task.cancel)
+            raise
+
+
+def _finish(loop: asyncio.AbstractEventLoop, task: asyncio.Task[str]) -> str:
+    try:
+        return loop.run_until_complete(task)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
 
 
 async def _joined(stream: AsyncStream[ChatCompletionChunk], most: int, heard: SimpleQueue[int | None]) -> str:

@@ -1,0 +1,106 @@
+"""Running the server, over standard input and output or over HTTP."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from xray_agent_tools import __version__
+from xray_agent_tools.errors import Misconfigured
+from xray_servers.desk import ScreeningDesk
+from xray_servers.mcp.application import LogLevel, build_server
+from xray_servers.mcp.http import HttpSettings, http_app
+from xray_servers.mcp.wire import Wire
+
+logger = logging.getLogger(__name__)
+
+_STOPS_WITHIN_S = 10
+
+
+def serve_stdio(desk: ScreeningDesk, wire: Wire, log_level: LogLevel) -> None:
+    """Serve one client over standard input and output, until it closes them."""
+    server = build_server(desk, log_level=log_level)
+    with wire.lent():
+        server.run("stdio")
+
+
+def serve_http(desk: ScreeningDesk, settings: HttpSettings, host: str, port: int, log_level: LogLevel) -> None:
+    """Serve clients over HTTP, until the process is asked to stop.
+
+    Args:
+        desk: who answers.
+        settings: what is taken in, and from whom.
+        host: address to listen at.
+        port: port to listen at; 0 takes a free one.
+        log_level: what goes to standard error.
+
+    Raises:
+        Misconfigured: nobody would be kept out, or the address cannot be listened at.
+    """
+    check_exposure(host, settings)
+    server = build_server(desk, uploads=True, log_level=log_level)
+    config = uvicorn.Config(
+        http_app(server, desk, settings),
+        log_level=log_level.lower(),
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_STOPS_WITHIN_S,
+    )
+    with _listening(host, port) as listener:
+        sys.stderr.write(_start_line(desk, settings, host, listener.getsockname()[1]) + "\n")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def check_exposure(host: str, settings: HttpSettings) -> None:
+    """Refuse to serve a network to which nobody has the key.
+
+    Raises:
+        Misconfigured: the address is reachable from other machines, and no authorization is set.
+    """
+    if settings.authorization is None and not is_loopback(host):
+        raise Misconfigured(
+            f"{host} can be reached from other machines, and nobody would need a token",
+            hint="add --token-file or --jwt-issuer, or listen at 127.0.0.1",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host.strip("[]"), port))
+        listener.listen(128)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise Misconfigured(
+            f"cannot listen at {host}:{port}: {error}", hint="choose another --port, or 0 for a free one"
+        ) from error
+    return listener
+
+
+def _start_line(desk: ScreeningDesk, settings: HttpSettings, host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    kept_out = "a token is required" if settings.authorization is not None else "no token is required on this machine"
+    return (
+        f"xray-mcp {__version__} serves http://{shown}:{port}/mcp\n"
+        f"  hosts allowed: {', '.join(settings.allowed_hosts)} (add others with --allowed-host)\n"
+        f"  origins allowed: {', '.join(settings.allowed_origins)} (add others with --allowed-origin)\n"
+        f"  scans are read from: {', '.join(str(root) for root in desk.settings.roots)}\n"
+        f"  {kept_out}; {desk.limits.workers} screening "
+        f"{'process' if desk.limits.workers == 1 else 'processes'}, {desk.limits.waiting} requests may wait"
+    )

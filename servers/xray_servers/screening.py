@@ -1,0 +1,274 @@
+"""What a screening process does: it reads a scan, keeps it, and runs a tool on it.
+
+A picture from a stranger is decoded only here, away from the process that talks to clients.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from xray_agent_tools.declaration.policy import problems_of
+from xray_agent_tools.errors import (
+    InvalidArgument,
+    Misconfigured,
+    ScanNotFound,
+    XrayToolsError,
+)
+from xray_agent_tools.explainer.protocol import Explainer
+from xray_agent_tools.render import as_jpeg
+from xray_agent_tools.scan import DEFAULT_LIMITS, Scan, ScanLimits, read_content
+from xray_agent_tools.screener import Screener
+from xray_agent_tools.tools import TOOLS, VIEW_SCAN, ToolSpec
+from xray_servers.shelf import ScanShelf, ShelfLimits, is_scan_id
+from xray_servers.steps import told_to
+
+_LONGEST_PATH = 1024
+_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.\-]*:")
+_TOOLS = {tool.name: tool for tool in (*TOOLS, VIEW_SCAN)}
+
+
+@dataclass(frozen=True, slots=True)
+class VlmSettings:
+    """An OpenAI-compatible endpoint with a vision-language model that words explanations.
+
+    Attributes:
+        base_url: the endpoint, such as ``http://127.0.0.1:8000/v1``.
+        model: name of the model there.
+        api_key: its key, if it wants one.
+    """
+
+    base_url: str
+    model: str
+    api_key: str = field(default="none", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ScreeningSettings:
+    """What every screening process is made with.
+
+    Attributes:
+        roots: folders that scan paths must lie in; relative paths are looked for in each of them.
+        shelf: folder in which scans are kept.
+        shelf_limits: how much is kept there, and for how long.
+        model: name of an embedded model package, or the folder of another one.
+        policy: policy of :meth:`Screener.assess_declaration` where a call names none: a name or a YAML file.
+        limits: bounds on what a scan may cost.
+        vlm: who words explanations; computed evidence alone when None.
+    """
+
+    roots: tuple[Path, ...]
+    shelf: Path
+    shelf_limits: ShelfLimits = field(default_factory=ShelfLimits)
+    model: str = "default"
+    policy: str = "customs"
+    limits: ScanLimits = DEFAULT_LIMITS
+    vlm: VlmSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of one tool.
+
+    Attributes:
+        tool: its name.
+        arguments: as the client sent them.
+        owner: who calls; scans are kept for each owner apart.
+    """
+
+    tool: str
+    arguments: dict[str, Any]
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A scan to keep: the encoded views of one bag."""
+
+    views: tuple[bytes, ...]
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a request.
+
+    Attributes:
+        text: the answer as compact JSON.
+        picture: a JPEG, from the tool that shows one.
+    """
+
+    text: str
+    picture: bytes | None = field(default=None, repr=False)
+
+
+def carry_out(settings: ScreeningSettings, request: ToolCall | Upload, steps: str | None, number: int) -> Answer:
+    """Carry a request out in this process.
+
+    Args:
+        settings: what to work with.
+        request: what to do.
+        steps: where to tell each step to; None for nowhere.
+        number: what the steps of this request are told under.
+
+    Raises:
+        XrayToolsError: what the caller is to know of what went wrong.
+        Crash: what only the operator is to know of it.
+    """
+    with told_to(steps, number):
+        try:
+            room = _room(settings)
+            if isinstance(request, Upload):
+                return room.keep(request)
+            return room.answer(request)
+        except XrayToolsError:
+            raise
+        except ValidationError as error:
+            raise InvalidArgument("; ".join(problems_of(error)[:5]), hint="correct the arguments") from None
+        except Exception:
+            raise Crash(traceback.format_exc()) from None
+
+
+def warm_up(settings: ScreeningSettings) -> None:
+    """Load the detector, so that the first call does not wait for it. What fails here fails again, and louder, there."""
+    try:
+        _room(settings).screener.canary_alarms()
+    except XrayToolsError:
+        return
+
+
+def is_ready(settings: ScreeningSettings) -> bool:
+    """Whether the canary scan alarms.
+
+    Raises:
+        XrayToolsError: the detector cannot be loaded.
+    """
+    return _room(settings).screener.canary_alarms()
+
+
+class Crash(Exception):
+    """An error that nobody foresaw, as the text of its traceback."""
+
+
+class ScreeningRoom:
+    """A screener with the shelf beside it."""
+
+    def __init__(self, settings: ScreeningSettings) -> None:
+        self._settings = settings
+        self._shelf = ScanShelf(settings.shelf, settings.shelf_limits)
+        self.screener = Screener(
+            model=settings.model,
+            explainer=_explainer(settings.vlm),
+            policy=_policy(settings.policy),
+            roots=settings.roots,
+            limits=settings.limits,
+        )
+
+    def answer(self, call: ToolCall) -> Answer:
+        """Run a tool on a scan, which is kept under its ``scan_id``."""
+        tool = _TOOLS.get(call.tool)
+        if tool is None:
+            raise InvalidArgument(f"there is no tool {call.tool[:80]!r}", hint="the tools are " + ", ".join(_TOOLS))
+        arguments = dict(tool.input_model.model_validate(call.arguments))
+        sources = arguments.pop("scan")
+        scan = self._take_in([sources] if isinstance(sources, str) else sources, call.owner)
+        return self._run(tool, scan, arguments)
+
+    def keep(self, upload: Upload) -> Answer:
+        """Keep a scan that was sent, if it is one."""
+        scan = self._load(list(upload.views))
+        self._shelf.keep(upload.owner, scan.scan_id, upload.views)
+        first = scan.views[0]
+        return Answer(
+            Kept(
+                scan_id=scan.scan_id,
+                kept_for_s=self._settings.shelf_limits.lifetime_s,
+                views=len(scan.views),
+                width=first.width,
+                height=first.height,
+            ).model_dump_json()
+        )
+
+    def _run(self, tool: ToolSpec, scan: Scan, arguments: dict[str, Any]) -> Answer:
+        run: Callable[..., Any] = getattr(self.screener, tool.name)
+        answer = run(scan, **arguments)
+        if isinstance(answer, BaseModel):
+            return Answer(answer.model_dump_json())
+        return Answer(answer.caption.model_dump_json(), as_jpeg(answer.picture))
+
+    def _take_in(self, sources: Sequence[str], owner: str) -> Scan:
+        views = [view for source in sources for view in self._content(source, owner)]
+        scan = self._load(views)
+        self._shelf.keep(owner, scan.scan_id, views)
+        return scan
+
+    def _load(self, views: list[bytes]) -> Scan:
+        return self.screener.load(views if len(views) != 1 else views[0])
+
+    def _content(self, source: str, owner: str) -> list[bytes]:
+        if is_scan_id(source):
+            return self._shelf.fetch(owner, source)
+        try:
+            return [read_content(self._placed(source), roots=self._settings.roots, limits=self._settings.limits)]
+        except ScanNotFound as error:
+            folders = ", ".join(str(root) for root in self._settings.roots)
+            raise ScanNotFound(
+                error.message,
+                hint=f"give the path of a picture in {folders}, the scan_id of an earlier answer or upload, "
+                "or, as a last resort, a data URI",
+            ) from error
+
+    def _placed(self, source: str) -> str:
+        """A relative path, placed in the first root that holds such a file, or else in the first."""
+        if len(source) > _LONGEST_PATH or _SCHEME.match(source) or os.path.isabs(source) or not source.isprintable():
+            return source
+        places = [os.path.join(root, source) for root in self._settings.roots]
+        # A text without a suffix may be base64, which its length alone does not tell from a path.
+        otherwise = places[0] if places and os.path.splitext(source)[1] else source
+        return next((place for place in places if os.path.lexists(place)), otherwise)
+
+
+class Kept(BaseModel):
+    """What became of an upload.
+
+    Attributes:
+        scan_id: give this to the tools instead of a path.
+        kept_for_s: seconds that the scan is kept after its last use.
+        views: number of views.
+        width: width of the first view in pixels.
+        height: height of the first view in pixels.
+    """
+
+    scan_id: str
+    kept_for_s: float
+    views: int
+    width: int
+    height: int
+
+
+@cache
+def _room(settings: ScreeningSettings) -> ScreeningRoom:
+    return ScreeningRoom(settings)
+
+
+def _explainer(vlm: VlmSettings | None) -> Explainer | None:
+    if vlm is None:
+        return None
+    from xray_agent_tools.explainer.vlm import VlmExplainer
+
+    return VlmExplainer(base_url=vlm.base_url, model=vlm.model, api_key=vlm.api_key)
+
+
+def _policy(name: str) -> str | Path:
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"} and not path.is_file():
+        raise Misconfigured(f"there is no policy file {name}", hint="correct the server's --policy")
+    return path if path.is_file() else name

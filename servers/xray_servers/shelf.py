@@ -1,0 +1,192 @@
+"""Scans kept on disk for a while, so that an agent can name one again by its ``scan_id``."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xray_agent_tools.errors import InvalidScan, StorageFull, UnknownScan
+
+_SCAN_ID = re.compile(r"scan-[0-9a-f]{16}")
+_SWEEP_EVERY_S = 30.0
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def is_scan_id(text: str) -> bool:
+    """Whether a text has the form of a ``scan_id``."""
+    return _SCAN_ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ShelfLimits:
+    """How much is kept, and for how long.
+
+    Attributes:
+        lifetime_s: seconds that a scan is kept after its last use.
+        max_bytes: size of all scans together.
+    """
+
+    lifetime_s: float = 3600.0
+    max_bytes: int = 1024 * 1024 * 1024
+
+
+class ScanShelf:
+    """Keeps the encoded views of scans in a folder. Several processes may share it.
+
+    Each owner has a shelf board of its own and sees nothing else. When the folder is full, an owner's oldest scans
+    make room for its new ones, and never anybody else's.
+    """
+
+    def __init__(self, folder: Path, limits: ShelfLimits) -> None:
+        """Use a folder, which is made at the first scan."""
+        self._folder = folder
+        self._limits = limits
+        self._counted = 0
+        self._sweep_due = 0.0
+
+    def keep(self, owner: str, scan_id: str, views: Sequence[bytes]) -> None:
+        """Keep a scan, or keep it for longer.
+
+        Args:
+            owner: who may name it again; empty for anybody without a name.
+            scan_id: its identifier.
+            views: encoded pictures, one for each view.
+
+        Raises:
+            StorageFull: there is no room.
+        """
+        path = self._path(owner, scan_id)
+        try:
+            if _touched(path):
+                return
+            self._make_room(path.parent, sum(len(view) for view in views))
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write(path, views)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise _no_room() from error
+            raise StorageFull(
+                f"the scan cannot be kept: {error.strerror}", hint="tell the operator; the scan was not looked at"
+            ) from error
+
+    def fetch(self, owner: str, scan_id: str) -> list[bytes]:
+        """The encoded views of a scan, which is then kept for longer.
+
+        Raises:
+            UnknownScan: the owner has no such scan, or no longer.
+        """
+        path = self._path(owner, scan_id)
+        try:
+            if self._is_stale(path):
+                raise FileNotFoundError
+            content = path.read_bytes()
+            _touched(path)
+        except OSError as error:
+            minutes = self._limits.lifetime_s / 60
+            raise UnknownScan(
+                f"no scan is kept as {scan_id}",
+                hint=f"scans are kept for {minutes:.0f} minutes; give the scan itself again (a path or an upload)",
+            ) from error
+        return _views_of(content)
+
+    def listed(self, owner: str) -> list[str]:
+        """The ids of an owner's scans, the latest first."""
+        try:
+            kept = [(path.stat().st_mtime, path.name) for path in self._board(owner).iterdir() if is_scan_id(path.name)]
+        except OSError:
+            return []
+        return [name for _, name in sorted(kept, reverse=True)]
+
+    def _board(self, owner: str) -> Path:
+        return self._folder / hashlib.sha256(owner.encode()).hexdigest()[:32]
+
+    def _path(self, owner: str, scan_id: str) -> Path:
+        if not is_scan_id(scan_id):
+            raise InvalidScan("that is no scan_id", hint="give a scan_id as an answer gave it: scan- and 16 hex digits")
+        return self._board(owner) / scan_id
+
+    def _is_stale(self, path: Path) -> bool:
+        return time.time() - path.stat().st_mtime > self._limits.lifetime_s
+
+    def _make_room(self, board: Path, size: int) -> None:
+        """Remove what has expired, then the board's oldest scans, until a scan of this size fits."""
+        if size > self._limits.max_bytes:
+            raise _no_room()
+        now = time.monotonic()
+        if now >= self._sweep_due or self._counted + size > self._limits.max_bytes:
+            self._sweep_due = now + _SWEEP_EVERY_S
+            self._counted = self._sweep()
+            oldest = sorted(_files(board), key=lambda entry: entry.stat().st_mtime) if board.is_dir() else []
+            for entry in oldest:
+                if self._counted + size <= self._limits.max_bytes:
+                    break
+                self._counted -= entry.stat().st_size
+                os.unlink(entry)
+            if self._counted + size > self._limits.max_bytes:
+                raise _no_room()
+        self._counted += size
+
+    def _sweep(self) -> int:
+        """Remove expired scans; the size of the others."""
+        kept = 0
+        boards = [entry for entry in self._folder.iterdir() if entry.is_dir()] if self._folder.is_dir() else []
+        for board in boards:
+            for entry in _files(board):
+                try:
+                    if self._is_stale(Path(entry)):
+                        os.unlink(entry)
+                    else:
+                        kept += entry.stat().st_size
+                except FileNotFoundError:
+                    continue
+        return kept
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        yield from (entry for entry in entries if entry.is_file(follow_symlinks=False))
+
+
+def _touched(path: Path) -> bool:
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _write(path: Path, views: Sequence[bytes]) -> None:
+    """Write all views into one file that appears complete or not at all."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix="new-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(json.dumps([len(view) for view in views]).encode() + b"\n")
+            file.writelines(views)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _views_of(content: bytes) -> list[bytes]:
+    head, _, body = content.partition(b"\n")
+    views, start = [], 0
+    for size in json.loads(head):
+        views.append(body[start : start + size])
+        start += size
+    return views
+
+
+def _no_room() -> StorageFull:
+    return StorageFull(
+        "there is no room to keep the scan, so it was not looked at",
+        hint="wait until older scans have expired, or tell the operator that the disk is full",
+    )

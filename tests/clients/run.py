@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -72,7 +73,7 @@ def direct_answers() -> dict[str, ThreatReport | XrayToolsError]:
 
 def show(trials: Sequence[Trial]) -> None:
     """Print what came of the trials as a table, then every problem."""
-    table = Table("client", "version", "on mcp", "transport", "protocol", "model gets", "result")
+    table = Table("client", "version", "mcp", "transport", "protocol", "model gets", "result", box=SIMPLE)
     for trial in trials:
         protocol = trial.session.protocol if trial.session else ""
         result = "failed" if trial.problems else "OK"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import subprocess
 import sys
@@ -44,6 +45,7 @@ def over_http(root: Path, log: Path) -> Iterator[dict[str, Any]]:
             [*COMMAND, "--http", "--host", "127.0.0.1", "--port", str(port), "--root", str(root)],
             stdout=output,
             stderr=subprocess.STDOUT,
+            env={name: value for name, value in os.environ.items() if not name.startswith("XRAY_")},
         )
     try:
         _wait_until_healthy(server, port, log)

@@ -130,7 +130,7 @@ def test_a_listener_that_raises_during_the_reply_hangs_up() -> None:
     hung_up = Event()
     with chat_server(Misbehaviour.NEVER_ENDS, hung_up=hung_up) as (url, requests):
         with heard_by(stop), pytest.raises(NotWantedAnyMore):
-            explain(url, max_tokens=1_000_000)
+            explain(url, timeout=60, max_tokens=1_000_000)
         assert hung_up.wait(5)
     assert len(requests) == 1
 

@@ -532,6 +532,7 @@ class KeyServer:
     fetches: int = 0
     silent: bool = False
     dripping: bool = False
+    asked: Event = field(default_factory=Event)
     finished: Event = field(default_factory=Event)
 
 
@@ -540,9 +541,9 @@ def key_server() -> Iterator[KeyServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             state.fetches += 1
+            state.asked.set()
             if state.silent:
                 state.finished.wait(10)
-                return
             self.send_response(state.status)
             self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", str(len(state.body)))
@@ -712,6 +713,21 @@ def test_a_silent_url_is_given_up_while_the_server_goes_on(server: KeyServer) ->
 
     anyio.run(both)
     assert finished == ["other work", "refused"]
+
+
+def test_a_caller_who_hangs_up_does_not_cost_the_next_one_the_keys(server: KeyServer, remote: JwtTokens) -> None:
+    server.silent = True
+
+    async def hang_up() -> AccessToken | None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(remote.verify_token, signed(kid="made-up"))
+            await anyio.to_thread.run_sync(server.asked.wait, 10)
+            group.cancel_scope.cancel()
+            server.finished.set()
+        return await remote.verify_token(signed())
+
+    assert anyio.run(hang_up) is not None
+    assert server.fetches == 1
 
 
 def test_an_answer_drop_by_drop_is_given_up(server: KeyServer, caplog: pytest.LogCaptureFixture) -> None:

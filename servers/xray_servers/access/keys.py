@@ -94,8 +94,8 @@ class KeysAtUrl(SigningKeys):
         """The key with this id, or None; a URL that does not answer is logged."""
         if self._outdated(kid):
             async with self._lock:
-                # Whoever waited for the lock finds the work done, or just tried in vain.
-                if self._outdated(kid) and self._clock() - self._tried >= _PAUSE_SECONDS:
+                # Whoever waited for the lock finds that it was tried just now.
+                if self._clock() - self._tried >= _PAUSE_SECONDS:
                     await self._fetch()
         return self._keys.get(kid) if self._age() < _KEPT_SECONDS else None
 
@@ -106,15 +106,17 @@ class KeysAtUrl(SigningKeys):
         return kid not in self._keys or self._age() >= _FRESH_SECONDS
 
     async def _fetch(self) -> None:
-        self._tried = self._clock()
         try:
             # The client's timeout bounds a silence; a server that sends drop by drop needs a bound on the whole.
-            with anyio.fail_after(2 * self._client.timeout):
+            # The shield keeps callers who hang up from holding off the others' keys.
+            with anyio.fail_after(2 * self._client.timeout, shield=True):
                 keys = await anyio.to_thread.run_sync(self._client.get_signing_keys, abandon_on_cancel=True)
             self._keys = _usable(keys, self._client.uri)
             self._fetched = self._clock()
         except Exception as error:  # PyJWT lets errors of many types through. Whatever it was, the last keys stay.
             _logger.error("no signing keys from %s (%s: %s)", self._client.uri, type(error).__name__, error)
+        finally:
+            self._tried = self._clock()
 
 
 def signing_keys(place: str, *, timeout: float = 5.0) -> KeysInFile | KeysAtUrl:

@@ -14,6 +14,7 @@ from xray_servers.desk import ScreeningDesk
 from xray_servers.mcp.completion import add_completion
 from xray_servers.mcp.prompts import add_prompts
 from xray_servers.mcp.resources import add_resources
+from xray_servers.mcp.skills import Skills
 from xray_servers.mcp.tools import published
 from xray_servers.screening import ScreeningSettings
 
@@ -44,6 +45,7 @@ def build_server(desk: ScreeningDesk, *, uploads: bool = False, log_level: LogLe
         instructions=instructions(desk.settings, uploads=uploads),
         version=__version__,
         tools=published(desk),
+        extensions=[Skills()],
         lifespan=lifespan,
         log_level=log_level,
         cache_hints=dict.fromkeys(_LISTS, _LISTS_LAST),

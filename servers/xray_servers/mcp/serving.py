@@ -23,6 +23,7 @@ _STOPS_WITHIN_S = 10
 
 def serve_stdio(desk: ScreeningDesk, wire: Wire, log_level: LogLevel) -> None:
     """Serve one client over standard input and output, until it closes them."""
+    _log_to_stderr(log_level)
     server = build_server(desk, log_level=log_level)
     with wire.lent():
         server.run("stdio")
@@ -42,10 +43,11 @@ def serve_http(desk: ScreeningDesk, settings: HttpSettings, host: str, port: int
         Misconfigured: nobody would be kept out, or the address cannot be listened at.
     """
     check_exposure(host, settings)
+    _log_to_stderr(log_level)
     server = build_server(desk, uploads=True, log_level=log_level)
     config = uvicorn.Config(
         http_app(server, desk, settings),
-        log_level=log_level.lower(),
+        log_config=None,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_STOPS_WITHIN_S,
@@ -53,6 +55,10 @@ def serve_http(desk: ScreeningDesk, settings: HttpSettings, host: str, port: int
     with _listening(host, port) as listener:
         sys.stderr.write(_start_line(desk, settings, host, listener.getsockname()[1]) + "\n")
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _log_to_stderr(level: LogLevel) -> None:
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
 def check_exposure(host: str, settings: HttpSettings) -> None:

@@ -12,7 +12,7 @@ export XRAY_DATA
 export YOLO_OFFLINE := true
 export YOLO_AUTOINSTALL := false
 
-.PHONY: help demo test check bench format results clean
+.PHONY: help demo mcp test check bench clients conformance format results clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,11 +30,19 @@ $(VENV)/.light: $(BIN)/uv pyproject.toml constraints.txt
 $(VENV)/.full: $(BIN)/uv pyproject.toml constraints.txt
 	@echo "Installing everything that tests and training need (PyTorch is large; about two minutes) ..."
 	@$(UV) --editable '.[train,dev]'
-	@touch $(VENV)/.light $@
+	@touch $(VENV)/.light $(VENV)/.mcp $@
 
 demo: $(VENV)/.light ## Screen the demo scans; overlays go to out/demo.
 	@echo "Screening examples/scans ..."
 	@$(BIN)/python examples/screen_folder.py examples/scans out/demo
+
+$(VENV)/.mcp: $(BIN)/uv pyproject.toml constraints.txt
+	@echo "Installing the light dependencies and the MCP server ..."
+	@$(UV) --editable '.[mcp]'
+	@touch $(VENV)/.light $@
+
+mcp: $(VENV)/.mcp ## Install the MCP server and say how to connect an agent.
+	@echo "Ready: $(BIN)/xray-mcp install claude-code --root examples/scans   (or claude-desktop, cursor, vscode)"
 
 test: $(VENV)/.full ## Run every test.
 	@echo "Running every test ..."
@@ -50,8 +58,9 @@ format: $(VENV)/.full ## Format the code and sort its imports.
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.full ## Measure speed: against Ultralytics' own predict, and of the simulator.
+bench: $(VENV)/.full ## Measure speed: against Ultralytics' own predict, of the MCP server, and of the simulator.
 	@$(BIN)/python bench/speed.py
+	@$(BIN)/python bench/protocol.py
 	@$(BIN)/python bench/simulator.py
 
 results: $(VENV)/.full ## Score the default model on the test scans; writes evals/RESULTS.md.

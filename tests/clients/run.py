@@ -73,7 +73,7 @@ def direct_answers() -> dict[str, ThreatReport | XrayToolsError]:
 
 def show(trials: Sequence[Trial]) -> None:
     """Print what came of the trials as a table, then every problem."""
-    table = Table("client", "version", "mcp", "transport", "protocol", "model gets", "result", box=SIMPLE)
+    table = Table("client", "version", "mcp", "over", "protocol", "model gets", "result", box=SIMPLE, pad_edge=False)
     for trial in trials:
         protocol = trial.session.protocol if trial.session else ""
         result = "failed" if trial.problems else "OK"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -123,6 +124,8 @@ def _serve(
     from xray_servers.mcp.wire import Wire
 
     wire = Wire()
+    # Being asked to stop must unwind like any other end, or the scans that are kept stay behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM) if over_http else wire.hang_up())
     authorization = _authorization(
         *(options.pop(name) for name in ("token_file", "jwt_issuer", "jwt_keys", "resource_url", "scopes"))
     )

@@ -265,6 +265,12 @@ async def test_tool_with_progress(ctx: Request) -> str:
     return "Progress was reported."
 
 
+async def test_reconnection(ctx: Request) -> str:
+    """Closes the stream of its own call where that can be resumed, then answers."""
+    await ctx.close_sse_stream()
+    return "Answered after the stream was closed."
+
+
 def test_sampling(prompt: str, answer: Annotated[CreateMessageResult, Resolve(sample)]) -> str:
     """Has the client's model answer a prompt."""
     return f"LLM response: {answer.content}"
@@ -359,6 +365,7 @@ TOOLS: tuple[Callable[..., object], ...] = (
     test_tool_with_logging,
     test_logging_tool,
     test_tool_with_progress,
+    test_reconnection,
     test_sampling,
     test_elicitation,
     test_elicitation_sep1034_defaults,

@@ -18,6 +18,8 @@ from tests.servers.conformance.outcome import Outcome
 
 Era = Literal["legacy", "modern"]
 
+ERAS: tuple[Era, ...] = ("legacy", "modern")
+
 TOOL_ARGUMENTS: dict[str, dict[str, Any]] = {
     "detect_threats": {},
     "explain_scan": {"question": "Is there a knife?"},
@@ -66,8 +68,8 @@ class Inspector:
         self._get_prompts()
         return self.outcomes
 
-    def _call_tools(self) -> str | None:
-        scan_id = None
+    def _call_tools(self) -> str:
+        scan_id = ""
         for tool in self._call("tools/list", "--strict").get("tools", []):
             name = tool["name"]
             arguments = json.dumps({"scan": str(self.scan), **TOOL_ARGUMENTS[name]})
@@ -75,16 +77,14 @@ class Inspector:
             scan_id = answer.get("structuredContent", {}).get("scan_id", scan_id)
         return scan_id
 
-    def _read_resources(self, scan_id: str | None) -> None:
-        """Read every resource and one of each template; scans only over HTTP, as stdio starts a server for each call."""
-        values = TEMPLATE_VALUES | ({"{scan_id}": scan_id} if scan_id and isinstance(self.target, str) else {})
+    def _read_resources(self, scan_id: str) -> None:
+        values = {**TEMPLATE_VALUES, "{scan_id}": scan_id}
         addresses = [resource["uri"] for resource in self._call("resources/list").get("resources", [])]
         for template in self._call("resources/templates/list").get("resourceTemplates", []):
             address = template["uriTemplate"]
             for variable, value in values.items():
                 address = address.replace(variable, value)
-            if address != template["uriTemplate"]:
-                addresses.append(address)
+            addresses.append(address)
         for address in addresses:
             self._call("resources/read", "--uri", address, subject=address)
 

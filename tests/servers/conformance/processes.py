@@ -19,32 +19,34 @@ START_S = 60.0
 """Longest that a server may take to listen, in seconds."""
 
 
-def stdio_command() -> list[str]:
-    """The command that serves the demo scans on stdio."""
-    return [str(Path(sysconfig.get_path("scripts")) / "xray-mcp"), "--root", str(SCANS)]
+def command(shelf: Path) -> list[str]:
+    """The command that serves the demo scans on stdio, and keeps what it was given in ``shelf``."""
+    program = Path(sysconfig.get_path("scripts")) / "xray-mcp"
+    return [str(program), "--root", str(SCANS), "--shelf", str(shelf.resolve())]
 
 
 @contextmanager
-def real_server(log: Path) -> Iterator[str]:
-    """Serve the demo scans over HTTP as a user would; yields the URL."""
+def real_server(folder: Path) -> Iterator[str]:
+    """Serve the demo scans over HTTP as a user would; yields the URL. Its log goes to ``folder``."""
     port = _free_port()
-    with _listening([*stdio_command(), "--http", "--port", str(port)], port, log):
+    with _listening([*command(folder / "shelf"), "--http", "--port", str(port)], port, folder):
         yield f"http://127.0.0.1:{port}/mcp"
 
 
 @contextmanager
-def fixture_server(log: Path, *, sessions: bool) -> Iterator[str]:
+def fixture_server(folder: Path, *, sessions: bool) -> Iterator[str]:
     """Serve the same application with the suite's fixtures added, stateless or in sessions; yields the URL."""
     port = _free_port()
-    command = [sys.executable, "-m", "tests.servers.conformance.fixtures", "--port", str(port)]
-    with _listening([*command, *(["--sessions"] if sessions else [])], port, log):
+    started = [sys.executable, "-m", "tests.servers.conformance.fixtures", "--port", str(port)]
+    with _listening([*started, *(["--sessions"] if sessions else [])], port, folder):
         yield f"http://127.0.0.1:{port}/mcp"
 
 
 @contextmanager
-def _listening(command: Sequence[str], port: int, log: Path) -> Iterator[None]:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as sink, subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=sink) as process:
+def _listening(started: Sequence[str], port: int, folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "server.log"
+    with log.open("wb") as sink, subprocess.Popen(started, cwd=ROOT, stdout=sink, stderr=sink) as process:
         try:
             _wait(process, port, log)
             yield

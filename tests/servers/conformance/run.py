@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from tests.servers.conformance.inspector import Inspector
+from tests.servers.conformance.inspector import ERAS, Inspector
 from tests.servers.conformance.node import missing
 from tests.servers.conformance.outcome import Outcome
-from tests.servers.conformance.processes import SCANS, fixture_server, real_server, stdio_command
+from tests.servers.conformance.processes import SCANS, command, fixture_server, real_server
 from tests.servers.conformance.suite import WIRES, Wire, run_suite
 
 STYLES = {"passed": "green", "expected": "yellow", "failed": "red"}
-SCAN = SCANS / "bag_1.png"
 
 
 @click.command()
@@ -40,34 +40,35 @@ def main(node: Path, out: Path) -> None:
 def everything(node: Path, out: Path) -> Iterator[tuple[str, list[Outcome]]]:
     """Run part by part; yields a title with the outcomes."""
     for wire in WIRES:
-        yield f"Conformance of the real server at {wire}", conform_real(node, wire, out)
-        yield f"Conformance of the fixture server at {wire}", conform_fixtures(node, wire, out)
-    yield "Inspector over HTTP", inspect_http(node, out)
-    yield "Inspector over stdio", inspect_stdio(node)
+        yield f"Conformance of the real server at {wire}", conform_real(node, wire, out / f"real-{wire}")
+        yield f"Conformance of the fixture server at {wire}", conform_fixtures(node, wire, out / f"fixture-{wire}")
+    yield "Inspector over HTTP", inspect_http(node, out / "inspector-http")
+    yield "Inspector over stdio", inspect(node, command(out / "inspector-stdio"))
 
 
-def conform_real(node: Path, wire: Wire, out: Path) -> list[Outcome]:
+def conform_real(node: Path, wire: Wire, folder: Path) -> list[Outcome]:
     """Run the scenarios that need no fixtures against the server that users start."""
-    with real_server(out / f"real-{wire}.log") as url:
-        return run_suite(node, url, wire, "real", out / f"real-{wire}")
+    with real_server(folder) as url:
+        return run_suite(node, url, wire, "real", folder / "results")
 
 
-def conform_fixtures(node: Path, wire: Wire, out: Path) -> list[Outcome]:
+def conform_fixtures(node: Path, wire: Wire, folder: Path) -> list[Outcome]:
     """Run every scenario against the application with fixtures, in sessions where the protocol needs them to ask."""
-    with fixture_server(out / f"fixture-{wire}.log", sessions=wire == "2025-11-25") as url:
-        return run_suite(node, url, wire, "fixture", out / f"fixture-{wire}")
+    with fixture_server(folder, sessions=wire == "2025-11-25") as url:
+        return run_suite(node, url, wire, "fixture", folder / "results")
 
 
-def inspect_http(node: Path, out: Path) -> list[Outcome]:
-    """Point the Inspector at the real server over HTTP, in both eras."""
-    with real_server(out / "inspector.log") as url:
-        return [*Inspector(node, url, "legacy", SCAN).inspect(), *Inspector(node, url, "modern", SCAN).inspect()]
+def inspect_http(node: Path, folder: Path) -> list[Outcome]:
+    """Point the Inspector at the real server over HTTP."""
+    with real_server(folder) as url:
+        return inspect(node, url)
 
 
-def inspect_stdio(node: Path) -> list[Outcome]:
-    """Have the Inspector start the real server on stdio, in both eras."""
-    command = stdio_command()
-    return [*Inspector(node, command, "legacy", SCAN).inspect(), *Inspector(node, command, "modern", SCAN).inspect()]
+def inspect(node: Path, target: str | Sequence[str]) -> list[Outcome]:
+    """Point the Inspector at a server, in both eras at once."""
+    inspectors = [Inspector(node, target, era, SCANS / "bag_1.png") for era in ERAS]
+    with ThreadPoolExecutor() as pool:
+        return [outcome for part in pool.map(Inspector.inspect, inspectors) for outcome in part]
 
 
 def _table(title: str, outcomes: list[Outcome]) -> Table:

@@ -29,7 +29,7 @@ _COLOURS: dict[Severity, str] = {
 }
 _OPAQUE_COLOUR = "#212121"
 _SMALLEST_CROP_PX = 224
-_QUALITIES = (92, 85, 75, 60, 40, 20)
+_QUALITIES = (92, 85, 75, 60, 40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ def picture_of(
     """
     if detection_id is None:
         return _whole_view(scan, report, view, boxes)
+    if not isinstance(detection_id, str):
+        raise InvalidArgument("detection_id is no text", hint="give d1, d2, ...")
     chosen = next((detection for detection in report.detections if detection.id == detection_id), None)
     if chosen is None:
         listed = ", ".join(detection.id for detection in report.detections[:20]) or "none"
@@ -77,6 +79,8 @@ def _whole_view(scan: Scan, report: ThreatReport, view: int, boxes: bool) -> Sca
         return _captioned(_scaled(scan, view)[0], report, f"{name}, bare", [], view, whole)
     drawn = [detection.id for detection in report.detections if detection.view == view]
     shown = f"the boxes of {', '.join(drawn[:20])}" if drawn else "no box, because nothing is listed on it"
+    if any(region.view == view for region in report.opaque_regions):
+        shown += ", and thin outlines of what could not be looked into"
     return _captioned(overlay(scan, report, view=view), report, f"{name} with {shown}", drawn, view, whole)
 
 
@@ -190,17 +194,21 @@ def as_jpeg(picture: Image.Image, *, most_bytes: int = MOST_BYTES) -> bytes:
 
     Args:
         picture: an RGB picture.
-        most_bytes: size to stay within, where the coarsest quality can.
+        most_bytes: size to stay within, at least 2,000: first the quality gives way, then the size in pixels.
     """
     for quality in _QUALITIES:
         buffer = BytesIO()
         picture.save(buffer, format="JPEG", quality=quality, subsampling=0)
         if buffer.tell() <= most_bytes:
-            break
-    return buffer.getvalue()
+            return buffer.getvalue()
+    if max(picture.size) == 1:
+        raise InvalidArgument(f"no picture fits into {most_bytes} bytes", hint="allow more")
+    return as_jpeg(picture.resize((max(1, picture.width // 2), max(1, picture.height // 2))), most_bytes=most_bytes)
 
 
 def _view_pixels(scan: Scan, view: int) -> NDArray[np.uint8]:
-    if not 0 <= view < len(scan.views):
-        raise InvalidArgument(f"there is no view {view}", hint=f"the scan has {len(scan.views)} views, from 0")
+    if isinstance(view, bool) or not isinstance(view, int) or not 0 <= view < len(scan.views):
+        raise InvalidArgument(
+            f"there is no view {str(view)[:20]}", hint=f"the scan has {len(scan.views)} views, from 0"
+        )
     return scan.views[view].pixels

@@ -187,7 +187,7 @@ def _bytes_of_text(text: str, roots: Sequence[Path] | None, limits: ScanLimits) 
     names_path = len(text) <= _LONGEST_PATH and text.isprintable()
     # Whether a file outside the roots exists must not show, so such a path is refused before anybody looks.
     outside = names_path and roots is not None and not _lies_in(text, roots)
-    if names_path and not outside and os.path.lexists(text):
+    if names_path and not outside and os.path.lexists(os.path.abspath(text)):
         return _read_file(text, roots, limits)
     if len(text) >= _SHORTEST_BASE64 and _BASE64_CHARACTERS.fullmatch(text[:_LONGEST_PATH]):
         return _from_base64(text, limits)
@@ -200,12 +200,16 @@ def _bytes_of_text(text: str, roots: Sequence[Path] | None, limits: ScanLimits) 
 
 
 def _lies_in(name: str, roots: Sequence[Path]) -> bool:
-    """Whether a path, symbolic links resolved, lies in one of the roots."""
+    """Whether a path lies in one of the roots, by its name and with its symbolic links resolved.
+
+    The name is looked at first, its ``..`` collapsed, so that no folder outside the roots is ever walked through.
+    """
     try:
-        path = Path(name).resolve()
+        path = Path(os.path.abspath(name))
+        named = any(path.is_relative_to(place) for root in roots for place in (root.absolute(), root.resolve()))
+        return named and any(path.resolve().is_relative_to(root.resolve()) for root in roots)
     except (OSError, ValueError, RuntimeError):
         return False
-    return any(path.is_relative_to(root.resolve()) for root in roots)
 
 
 def _outside(roots: Sequence[Path]) -> AccessDenied:
@@ -233,6 +237,10 @@ def _from_base64(text: str, limits: ScanLimits) -> bytes:
 
 
 def _read_file(name: str, roots: Sequence[Path] | None, limits: ScanLimits) -> bytes:
+    if roots is not None:
+        if not _lies_in(name, roots):
+            raise _outside(roots)
+        name = os.path.abspath(name)
     try:
         path = Path(name).resolve(strict=True)
         if roots is not None and not any(path.is_relative_to(root.resolve()) for root in roots):
@@ -248,6 +256,8 @@ def _read_file(name: str, roots: Sequence[Path] | None, limits: ScanLimits) -> b
                 raise InvalidScan(f"{name[:200]!r} is not a file", hint="give the path of a picture")
             # A buffer of the limit's size would cost more time than the rest of reading a scan.
             content = file.read(min(state.st_size, limits.max_bytes) + 1)
+            if len(content) > limits.max_bytes:
+                raise ScanTooLarge(f"more than {limits.max_bytes} bytes", hint="export the scan as PNG or JPEG")
     except (OSError, ValueError, RuntimeError) as error:
         raise InvalidScan(f"{name[:200]!r} cannot be read", hint="check the path and its permissions") from error
     return content

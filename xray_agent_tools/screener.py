@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from xray_agent_tools import progress
 from xray_agent_tools.declaration.assessor import assess, read_declaration
@@ -46,6 +47,7 @@ from xray_agent_tools.wording import summarise
 
 _SEVERITY_ORDER: dict[Severity, int] = {"critical": 0, "high": 1, "medium": 2, "low": 3, "none": 4}
 _MOST_QUESTION_CHARACTERS = 2000
+_Thing = TypeVar("_Thing")
 
 
 class Screener:
@@ -161,7 +163,7 @@ class Screener:
         verdict = _verdict(detections, usable=not issues)
         unseen = taxonomy().outside(detector.package.manifest.labels if visible else ())
         not_assessed = unseen if wanted is None else [x for x in taxonomy().labels if x in unseen or x not in wanted]
-        listed = _first(detections, most)
+        listed = _first(detections, most, _alarms)
         return ThreatReport(
             scan_id=bag.scan_id,
             verdict=verdict,
@@ -226,7 +228,8 @@ class Screener:
             report = self.detect_threats(bag)
         progress.report("wording the explanation")
         answer = self._explainer.explain(report, bag, question=asked, detail=detail)
-        findings = answer.findings[:most]
+        alarming = {detection.id for detection in report.detections if detection.alarms}
+        findings = _first(answer.findings, most, lambda finding: not alarming.isdisjoint(finding.detection_ids))
         return answer.model_copy(update={"findings": findings, "left_out": len(answer.findings) - len(findings)})
 
     def assess_declaration(
@@ -260,10 +263,7 @@ class Screener:
         declared = read_declaration(declared_items)
         report = _complete(scan) if isinstance(scan, ThreatReport) else self.detect_threats(scan, detail=detail)
         answer = assess(declared, rules, report)
-        listed = _first(report.detections, most)
-        left_out = len(report.detections) - len(listed)
-        shortened = report.model_copy(update={"detections": listed, "left_out": left_out})
-        return answer.model_copy(update={"report": shortened})
+        return answer.model_copy(update={"report": _shortened(report, most, detail)})
 
     def view_scan(
         self,
@@ -368,12 +368,29 @@ def _look(
     return detections
 
 
-def _first(detections: Sequence[Detection], most: int | None) -> list[Detection]:
-    """At most so many detections in their order, those that alarm before those that do not."""
-    if most is None or len(detections) <= most:
-        return list(detections)
-    kept = {detection.id for detection in sorted(detections, key=lambda detection: not detection.alarms)[:most]}
-    return [detection for detection in detections if detection.id in kept]
+def _first(things: Sequence[_Thing], most: int | None, urgent: Callable[[_Thing], bool]) -> list[_Thing]:
+    """At most so many things in their order, the urgent ones before the others."""
+    if most is None or len(things) <= most:
+        return list(things)
+    order = sorted(range(len(things)), key=lambda index: not urgent(things[index]))
+    return [things[index] for index in sorted(order[:most])]
+
+
+def _alarms(detection: Detection) -> bool:
+    return detection.alarms
+
+
+def _shortened(report: ThreatReport, most: int | None, detail: Detail) -> ThreatReport:
+    listed = _first(report.detections, most, _alarms)
+    labels = {detection.label for detection in listed}
+    points = [point for point in report.model.thresholds if detail == "full" or point.label in labels]
+    return report.model_copy(
+        update={
+            "detections": listed,
+            "left_out": len(report.detections) - len(listed),
+            "model": report.model.model_copy(update={"thresholds": points}),
+        }
+    )
 
 
 def _complete(report: ThreatReport) -> ThreatReport:

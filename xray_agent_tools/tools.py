@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 MODEL_VARIABLE = "XRAY_TOOLS_MODEL"
 """Environment variable that names the shared screener's model package."""
 
-MOST_DETECTIONS = 50
-"""Most detections that one answer lists to an agent; fifty take about 8,000 tokens."""
+MOST_DETECTIONS = 40
+"""Most detections that one answer lists to an agent; forty take about 8,000 tokens."""
 
 _SCAN = (
     "The scan: path of a picture file that the tool can read; or the scan_id of an earlier answer or of an upload, where "
@@ -36,9 +36,10 @@ def _parsed(value: object) -> object:
     """Some clients send a list as its JSON text."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            return json.loads(value)
+            parsed = json.loads(value)
         except (ValueError, RecursionError):
             return value
+        return parsed if isinstance(parsed, list) else value
     return value
 
 
@@ -49,7 +50,7 @@ Texts = Annotated[list[str], BeforeValidator(_parsed)]
 class _Input(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
-    scan: str | list[str] = Field(description=_SCAN)
+    scan: Annotated[str | list[str], BeforeValidator(_parsed)] = Field(description=_SCAN)
 
 
 class _AnswerInput(_Input):

@@ -10,6 +10,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,8 @@ class ShelfLimits:
 
     Attributes:
         lifetime_s: seconds that a scan is kept after its last use.
-        max_bytes: size of all scans together.
+        max_bytes: size of all scans together. Each process that shares a shelf may exceed it by what the others have
+            kept within half a minute.
     """
 
     lifetime_s: float = 3600.0
@@ -85,7 +87,7 @@ class ScanShelf:
         """
         path = self._path(owner, scan_id)
         try:
-            if self._is_stale(path):
+            if self._is_stale(path.stat().st_mtime):
                 raise FileNotFoundError
             content = path.read_bytes()
             _touched(path)
@@ -99,11 +101,8 @@ class ScanShelf:
 
     def listed(self, owner: str) -> list[str]:
         """The ids of an owner's scans, the latest first."""
-        try:
-            kept = [(path.stat().st_mtime, path.name) for path in self._board(owner).iterdir() if is_scan_id(path.name)]
-        except OSError:
-            return []
-        return [name for _, name in sorted(kept, reverse=True)]
+        kept = _kept(self._board(owner))
+        return [scan.name for scan in reversed(kept) if not self._is_stale(scan.used)]
 
     def _board(self, owner: str) -> Path:
         return self._folder / hashlib.sha256(owner.encode()).hexdigest()[:32]
@@ -113,8 +112,8 @@ class ScanShelf:
             raise InvalidScan("that is no scan_id", hint="give a scan_id as an answer gave it: scan- and 16 hex digits")
         return self._board(owner) / scan_id
 
-    def _is_stale(self, path: Path) -> bool:
-        return time.time() - path.stat().st_mtime > self._limits.lifetime_s
+    def _is_stale(self, used: float) -> bool:
+        return time.time() - used > self._limits.lifetime_s
 
     def _make_room(self, board: Path, size: int) -> None:
         """Remove what has expired, then the board's oldest scans, until a scan of this size fits."""
@@ -124,35 +123,55 @@ class ScanShelf:
         if now >= self._sweep_due or self._counted + size > self._limits.max_bytes:
             self._sweep_due = now + _SWEEP_EVERY_S
             self._counted = self._sweep()
-            oldest = sorted(_files(board), key=lambda entry: entry.stat().st_mtime) if board.is_dir() else []
-            for entry in oldest:
+            for scan in _kept(board):
                 if self._counted + size <= self._limits.max_bytes:
                     break
-                self._counted -= entry.stat().st_size
-                os.unlink(entry)
+                self._counted -= scan.size
+                scan.path.unlink(missing_ok=True)
             if self._counted + size > self._limits.max_bytes:
                 raise _no_room()
         self._counted += size
 
     def _sweep(self) -> int:
-        """Remove expired scans; the size of the others."""
-        kept = 0
+        """Remove expired scans, and what a killed process left half written; the size of the others."""
+        size = 0
         boards = [entry for entry in self._folder.iterdir() if entry.is_dir()] if self._folder.is_dir() else []
         for board in boards:
-            for entry in _files(board):
-                try:
-                    if self._is_stale(Path(entry)):
-                        os.unlink(entry)
-                    else:
-                        kept += entry.stat().st_size
-                except FileNotFoundError:
-                    continue
-        return kept
+            for file in _files(board):
+                if self._is_stale(file.used):
+                    file.path.unlink(missing_ok=True)
+                else:
+                    size += file.size
+        return size
 
 
-def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        yield from (entry for entry in entries if entry.is_file(follow_symlinks=False))
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    size: int
+    used: float
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+def _files(board: Path) -> Iterator[_File]:
+    """The files of a board; another process may remove some meanwhile."""
+    try:
+        names = os.listdir(board)
+    except FileNotFoundError:
+        return
+    for name in names:
+        path = board / name
+        with suppress(FileNotFoundError):
+            state = path.lstat()
+            yield _File(path, state.st_size, state.st_mtime)
+
+
+def _kept(board: Path) -> list[_File]:
+    """The scans of a board, the one used longest ago first."""
+    return sorted((file for file in _files(board) if is_scan_id(file.name)), key=lambda file: file.used)
 
 
 def _touched(path: Path) -> bool:

@@ -25,6 +25,7 @@ COMMAND = str(Path(sys.executable).with_name("xray-mcp"))
 PATIENCE_S = 60.0
 """Seconds that anything is waited for: far more than it takes, because machines that run tests are busy."""
 
+_WORKS = b"anyio.to_process"
 _LOOKS_AGAIN_AFTER_S = 0.02
 _SERVES = re.compile(r"serves (http://\S+)/mcp$", re.MULTILINE)
 
@@ -50,7 +51,7 @@ class Running:
 
     def screening_pids(self) -> list[int]:
         """Its screening processes."""
-        return children_of(self.pid)
+        return screening_pids_of(self.pid)
 
     def memory_kib(self) -> int:
         """Resident memory of the server and its screening processes."""
@@ -90,9 +91,9 @@ def over_stdio(*options: str, env: Mapping[str, str] | None = None) -> StdioServ
     return StdioServerParameters(command=COMMAND, args=list(options), env=_plain_environment(env))
 
 
-def children_of(parent: int) -> list[int]:
-    """The processes that a process has started, as far as they live."""
-    return [pid for pid, its_parent in _processes() if its_parent == parent]
+def screening_pids_of(parent: int) -> list[int]:
+    """The screening processes that a process has started, as far as they live."""
+    return [pid for pid, its_parent in _processes() if its_parent == parent and _WORKS in _command(pid)]
 
 
 def is_alive(pid: int) -> bool:
@@ -134,7 +135,7 @@ def _origin(server: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    left = children_of(server.pid)
+    left = screening_pids_of(server.pid)
     server.terminate()
     try:
         server.wait(PATIENCE_S)
@@ -154,6 +155,12 @@ def _processes() -> Iterator[tuple[int, int]]:
             state, parent, *_ = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
             if state != "Z":
                 yield int(folder.name), int(parent)
+
+
+def _command(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def _resident_kib(pid: int) -> int:

@@ -33,11 +33,12 @@ from xray_servers.screening import ScreeningSettings, VlmSettings
 from xray_servers.shelf import ShelfLimits
 
 from tests.library.pictures import bag, encoded
-from tests.servers.running import PATIENCE_S, Running, children_of, eventually, is_alive, over_stdio, serving
+from tests.servers.running import PATIENCE_S, Running, screening_pids_of, eventually, is_alive, over_stdio, serving
 from xray_agent_tools.detector.package import load_package
 
 ERAS = ["auto", "legacy"]
 SCAN = "bag_1.png"
+UNHURRIED = DeskLimits(warm=False)
 NONSENSE = b"What a lovely bag!\r\n\r\n"
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="processes are looked up in /proc")
@@ -103,7 +104,7 @@ async def assert_answers(client: Client, root: Path, scan: str = SCAN) -> str:
 
 @asynccontextmanager
 async def in_memory(
-    root: Path, shelf: Path, era: str = "auto", limits: DeskLimits = DeskLimits(warm=False), **settings: Any
+    root: Path, shelf: Path, era: str = "auto", limits: DeskLimits = UNHURRIED, **settings: Any
 ) -> AsyncIterator[tuple[Client, ScreeningDesk]]:
     """A client of a server in this process; screening processes are real."""
     desk = ScreeningDesk(ScreeningSettings(roots=(root,), shelf=shelf, **settings), limits)
@@ -618,7 +619,7 @@ def test_work_that_takes_too_long_is_ended_with_its_process(root: Path, tmp_path
         limits = DeskLimits(timeout_s=6, warm=False)
         async with endpoint() as vlm, in_memory(root, tmp_path, era, limits, vlm=vlm.settings) as (client, _):
             await assert_answers(client, root)
-            [pid] = children_of(os.getpid())
+            [pid] = screening_pids_of(os.getpid())
             error = await failure(client, SCAN, "explain_scan")
             assert error["code"] == "timed_out"
             assert "within 6 seconds" in error["message"]
@@ -633,7 +634,7 @@ def test_a_process_that_stands_still_is_ended_in_time(root: Path, tmp_path: Path
     async def talk() -> None:
         async with in_memory(root, tmp_path, era, DeskLimits(timeout_s=6, warm=False)) as (client, _):
             await assert_answers(client, root)
-            [pid] = children_of(os.getpid())
+            [pid] = screening_pids_of(os.getpid())
             os.kill(pid, signal.SIGSTOP)
             assert (await failure(client, SCAN))["code"] == "timed_out"
             assert not is_alive(pid)

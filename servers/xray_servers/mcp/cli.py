@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from xray_servers.mcp.http import Authorization, HttpSettings
 
 _MIB = 1024 * 1024
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def _errors_reported() -> Iterator[None]:
     "--root",
     "roots",
     multiple=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Folder that scans are read from; repeatable.  [default: the working directory]",
 )
 @click.option("--model", default="default", envvar="XRAY_TOOLS_MODEL", show_default=True, help="Model package.")
@@ -135,7 +136,8 @@ def _serve(
         desk = _desk(shelf=shelf, **options)
         level: Any = log_level.upper()
         if over_http:
-            serve_http(desk, _http_settings(hosts, origins, max_body_mib * _MIB, authorization), host, port, level)
+            settings = _http_settings(host, hosts, origins, max_body_mib * _MIB, authorization)
+            serve_http(desk, settings, host, port, level)
         else:
             serve_stdio(desk, wire, level)
 
@@ -164,7 +166,7 @@ def _desk(
     if vlm_url is not None and vlm_model is not None:
         vlm = VlmSettings(vlm_url, vlm_model, os.environ.get("XRAY_VLM_KEY", "none"))
     settings = ScreeningSettings(
-        roots=roots or (Path.cwd(),),
+        roots=tuple(root.absolute() for root in roots) or (Path.cwd(),),
         shelf=shelf,
         shelf_limits=ShelfLimits(lifetime_s=keep_minutes * 60, max_bytes=keep_mib * _MIB),
         model=model,
@@ -184,14 +186,15 @@ def _shelf(chosen: Path | None) -> Iterator[Path]:
 
 
 def _http_settings(
-    hosts: tuple[str, ...], origins: tuple[str, ...], max_body: int, authorization: Authorization | None
+    host: str, hosts: tuple[str, ...], origins: tuple[str, ...], max_body: int, authorization: Authorization | None
 ) -> HttpSettings:
-    from xray_servers.mcp.http import HttpSettings, origins_of
+    from xray_servers.mcp.http import LOOPBACK, HttpSettings, names_of, origins_of
 
-    usual = HttpSettings()
+    own = () if host in LOOPBACK or host in _EVERY_ADDRESS else names_of(host)
+    known = (*LOOPBACK, *own, *hosts)
     return HttpSettings(
-        allowed_hosts=usual.allowed_hosts + hosts,
-        allowed_origins=usual.allowed_origins + origins_of(hosts) + origins,
+        allowed_hosts=known,
+        allowed_origins=(*origins_of(known), *origins),
         max_body=max_body,
         authorization=authorization,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,22 +16,22 @@ from mcp.server.transport_security import TransportSecurityMiddleware, Transport
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from xray_agent_tools.errors import InvalidScan, Overloaded, ScanTooLarge, XrayToolsError, outcome_of
 from xray_servers.access import owner_of
 from xray_servers.desk import ScreeningDesk
 from xray_servers.screening import Upload
 
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-"""Names under which a browser on the same machine knows it."""
+LOOPBACK = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[::1]", "[::1]:*")
+"""Host headers of a browser on the same machine, on any port."""
 
-_OPEN_PATHS = ("/healthz", "/readyz", "/.well-known/oauth-protected-resource")
+_OPEN_PATHS = ("/healthz", "/readyz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ class HttpSettings:
         stateless: keep no sessions, so that any replica can answer.
     """
 
-    allowed_hosts: tuple[str, ...] = tuple(f"{name}:*" for name in LOOPBACK)
-    allowed_origins: tuple[str, ...] = tuple(f"http://{name}:*" for name in LOOPBACK)
+    allowed_hosts: tuple[str, ...] = LOOPBACK
+    allowed_origins: tuple[str, ...] = tuple(f"http://{host}" for host in LOOPBACK)
     max_body: int = 96 * 1024 * 1024
     authorization: Authorization | None = None
     stateless: bool = True
@@ -110,13 +111,15 @@ def _routes(desk: ScreeningDesk) -> list[Route]:
 
 async def _views_in(request: Request) -> tuple[bytes, ...]:
     """The pictures of an upload: its body, or the ``view`` parts of a form."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        return (await request.body(),)
     try:
+        if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+            return (await request.body(),)
         async with request.form(max_part_size=64 * 1024 * 1024) as form:
             parts = [part for part in form.getlist("view") if isinstance(part, UploadFile)]
             views = tuple([await part.read() for part in parts])
-    except (MultiPartException, ClientDisconnect) as error:
+    except ClientDisconnect as error:
+        raise InvalidScan("the upload broke off", hint="send it again") from error
+    except HTTPException as error:
         raise InvalidScan("the form cannot be read", hint="send one file for each view, named 'view'") from error
     if not views:
         raise InvalidScan("the form holds no scan", hint="send one file for each view, named 'view'")
@@ -131,9 +134,11 @@ def _refused(error: XrayToolsError) -> Response:
 def _guarded(inner: Starlette, authorization: Authorization) -> ASGIApp:
     """Let only holders of a token in, but for the pages that say how to get one and whether the server lives."""
     metadata = None
+    open_paths = set(_OPEN_PATHS)
     if authorization.resource_url is not None and authorization.issuer_url is not None:
         resource = AnyHttpUrl(authorization.resource_url)
         metadata = build_resource_metadata_url(resource)
+        open_paths.add(metadata.path or "")
         inner.router.routes.extend(
             create_protected_resource_routes(
                 resource_url=resource,
@@ -144,7 +149,7 @@ def _guarded(inner: Starlette, authorization: Authorization) -> ASGIApp:
     required = RequireAuthMiddleware(inner, list(authorization.scopes), metadata)
 
     async def gate(scope: Scope, receive: Receive, send: Send) -> None:
-        is_open = scope["type"] != "http" or scope["path"].startswith(_OPEN_PATHS)
+        is_open = scope["type"] != "http" or scope["path"] in open_paths
         await (inner if is_open else required)(scope, receive, send)
 
     return AuthenticationMiddleware(AuthContextMiddleware(gate), backend=BearerAuthBackend(authorization.verifier))
@@ -167,25 +172,54 @@ class _AllowedHosts:
 
 
 class _BoundedBody:
-    """Refuses a request that says it is too large, and says what to do instead. One that lies is cut off further in."""
+    """Refuses a request that is too large, and says what to do instead."""
 
     def __init__(self, app: ASGIApp, max_body: int) -> None:
         self._app = app
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        length = Headers(scope=scope).get("content-length", "") if scope["type"] == "http" else ""
-        if length.isdecimal() and int(length) > self._max_body:
-            await _refused(_too_large(int(length), self._max_body))(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdecimal() and int(length) > self._max_body:
+            await _refused(_too_large(self._max_body))(scope, receive, send)
+            return
+        received, begun, refused = 0, False, False
+
+        async def counted() -> Message:
+            nonlocal received, refused
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body and not refused:
+                refused = True
+                if not begun:
+                    await _refused(_too_large(self._max_body))(scope, receive, send)
+            return {"type": "http.disconnect"} if refused else message
+
+        async def passed_on(message: Message) -> None:
+            nonlocal begun
+            if not refused:
+                begun = True
+                await send(message)
+
+        # Further in, a request that was refused here looks like one whose client has gone.
+        with suppress(ClientDisconnect):
+            await self._app(scope, counted, passed_on)
 
 
-def _too_large(size: int, max_body: int) -> ScanTooLarge:
+def _too_large(max_body: int) -> ScanTooLarge:
     return ScanTooLarge(
-        f"the request has {size} bytes; this server takes {max_body}",
+        f"the request has more than the {max_body} bytes that this server takes",
         hint="give the path of the scan instead of its bytes, or upload it to /scans as PNG or JPEG",
     )
+
+
+def names_of(address: str) -> tuple[str, ...]:
+    """The Host headers under which an address that is listened at is known, on any port."""
+    name = f"[{address}]" if ":" in address and not address.startswith("[") else address
+    return (name, f"{name}:*")
 
 
 def origins_of(hosts: Sequence[str]) -> tuple[str, ...]:

@@ -14,26 +14,23 @@ from subprocess import run
 from typing import Any, Literal
 
 from tests.servers.conformance.node import environment
-from tests.servers.conformance.outcome import Outcome
+from tests.servers.conformance.outcome import Outcome, Verdict
 
 Era = Literal["legacy", "modern"]
 
 ERAS: tuple[Era, ...] = ("legacy", "modern")
 
 TOOL_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "detect_threats": {},
     "explain_scan": {"question": "Is there a knife?"},
     "assess_declaration": {"declared_items": ["clothes", "laptop"]},
-    "view_scan": {},
 }
-"""Arguments of each tool beside the scan."""
+"""What tools are given beside the scan."""
 
 PROMPT_ARGUMENTS: dict[str, dict[str, str]] = {
-    "triage_scan": {},
     "second_look": {"detection_id": "d1"},
     "declaration_check": {"declared_items": "clothes, laptop"},
 }
-"""Arguments of each prompt beside the scan."""
+"""What prompts are given beside the scan."""
 
 TEMPLATE_VALUES = {"{label}": "knife", "{name}": "customs"}
 """What stands in for the variables of resource addresses, beside the id of the scan."""
@@ -60,6 +57,11 @@ class Inspector:
     scan: Path
     outcomes: list[Outcome] = field(default_factory=list)
 
+    @property
+    def wire(self) -> str:
+        """Transport and era."""
+        return f"{'http' if isinstance(self.target, str) else 'stdio'}, {self.era}"
+
     def inspect(self) -> list[Outcome]:
         """Call every method for every subject; the Inspector's exit code judges."""
         self._call("initialize")
@@ -72,7 +74,7 @@ class Inspector:
         scan_id = ""
         for tool in self._call("tools/list", "--strict").get("tools", []):
             name = tool["name"]
-            arguments = json.dumps({"scan": str(self.scan), **TOOL_ARGUMENTS[name]})
+            arguments = json.dumps({"scan": str(self.scan), **TOOL_ARGUMENTS.get(name, {})})
             answer = self._call("tools/call", "--tool-name", name, "--tool-args-json", arguments, subject=name)
             scan_id = answer.get("structuredContent", {}).get("scan_id", scan_id)
         return scan_id
@@ -91,21 +93,22 @@ class Inspector:
     def _get_prompts(self) -> None:
         for prompt in self._call("prompts/list").get("prompts", []):
             name = prompt["name"]
-            pairs = [f"{key}={value}" for key, value in {"scan": str(self.scan), **PROMPT_ARGUMENTS[name]}.items()]
+            given = {"scan": str(self.scan), **PROMPT_ARGUMENTS.get(name, {})}
+            pairs = [f"{key}={value}" for key, value in given.items()]
             self._call("prompts/get", "--prompt-name", name, "--prompt-args", *pairs, subject=name)
+
+    def _where(self) -> list[str]:
+        return ["--server-url", self.target] if isinstance(self.target, str) else ["--", *self.target]
 
     def _call(self, method: str, *options: str, subject: str = "") -> dict[str, Any]:
         """Call a method, note what it came to, and give its result; nothing if it failed."""
-        http = isinstance(self.target, str)
-        where = ["--server-url", self.target] if isinstance(self.target, str) else ["--", *self.target]
         command = ["mcp-inspector", "--cli", "--format", "json", "--quiet", "--protocol-era", self.era]
-        command += ["--method", method, *options, *where]
+        command += ["--method", method, *options, *self._where()]
         done = run(command, env=environment(self.node), capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
         failed = done.returncode != 0
-        wire = f"{'http' if http else 'stdio'}, {self.era}"
+        verdict: Verdict = "failed" if failed else "passed"
         why = f"exit {done.returncode}: {done.stderr.strip()}" if failed else ""
-        self.outcomes.append(
-            Outcome(f"{method} {subject}".strip(), wire, int(not failed), 1, "failed" if failed else "passed", why)
-        )
+        subject = f"{method} {subject}".strip()
+        self.outcomes.append(Outcome(subject, self.wire, int(not failed), 1, verdict, why))
         result: dict[str, Any] = {} if failed else json.loads(done.stdout)["result"]
         return result

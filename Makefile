@@ -63,6 +63,10 @@ bench: $(VENV)/.full ## Measure speed: against Ultralytics' own predict, of the 
 	@$(BIN)/python bench/protocol.py
 	@$(BIN)/python bench/simulator.py
 
+clients: $(VENV)/.full ## The same calls through six real MCP clients, each in its own environment.
+	@echo "Trying six MCP clients (the first run installs them) ..."
+	@$(BIN)/python tests/clients/run.py --json out/clients/record.json
+
 results: $(VENV)/.full ## Score the default model on the test scans; writes evals/RESULTS.md.
 	@test -n "$(XRAY_DATA)" || { echo "Set XRAY_DATA to the folder of real scans."; exit 2; }
 	@$(BIN)/xray-eval detector --data "$(XRAY_DATA)" --out evals --record

@@ -230,10 +230,16 @@ class ScreeningRoom:
         """A relative path, placed in the first root that holds such a file, or else in the first."""
         if len(source) > _LONGEST_PATH or _SCHEME.match(source) or os.path.isabs(source) or not source.isprintable():
             return source
-        places = [os.path.join(root, source) for root in self._settings.roots]
+        places = [place for root in self._settings.roots if (place := _within(root, source)) is not None]
         # A text without a suffix may be base64, which its length alone does not tell from a path.
         otherwise = places[0] if places and os.path.splitext(source)[1] else source
         return next((place for place in places if os.path.lexists(place)), otherwise)
+
+
+def _within(root: Path, name: str) -> str | None:
+    """A relative path placed in a folder; None if it leads out of it."""
+    place = os.path.abspath(root / name)
+    return place if Path(place).is_relative_to(os.path.abspath(root)) else None
 
 
 class Kept(BaseModel):

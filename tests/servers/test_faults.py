@@ -496,7 +496,7 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a network with one bit changed": (spoilt_network, "model.onnx is not the file its manifest names"),
     "a manifest that breaks off": (broken_manifest, "is no model package (JSONDecodeError)"),
     "a manifest of something else": (manifest_of_something_else, "fields are wrong"),
-    "a network that is none": (network_that_is_none, "model.onnx"),
+    "a network that is none": (network_that_is_none, "the network cannot be loaded"),
 }
 
 

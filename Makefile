@@ -67,6 +67,16 @@ clients: $(VENV)/.full ## The same calls through six real MCP clients, each in i
 	@echo "Trying six MCP clients (the first run installs them) ..."
 	@$(BIN)/python tests/clients/run.py --json out/clients/record.json
 
+conformance: $(VENV)/.full out/node/.installed ## Run the MCP conformance suite and the Inspector (npm installs them the first time).
+	@$(BIN)/python -m tests.servers.conformance.run --node out/node --out out/conformance
+
+out/node/.installed:
+	@command -v npm >/dev/null || { echo "npm is needed to install the conformance suite."; exit 2; }
+	@echo "Installing the conformance suite and the Inspector ..."
+	@npm install --silent --no-audit --no-fund --prefix out/node node@22 \
+		@modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
+	@touch $@
+
 results: $(VENV)/.full ## Score the default model on the test scans; writes evals/RESULTS.md.
 	@test -n "$(XRAY_DATA)" || { echo "Set XRAY_DATA to the folder of real scans."; exit 2; }
 	@$(BIN)/xray-eval detector --data "$(XRAY_DATA)" --out evals --record

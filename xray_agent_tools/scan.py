@@ -107,6 +107,16 @@ class Scan:
         return f"scan-{self.sha256[:16]}"
 
 
+def scan_id_of(contents: Sequence[bytes]) -> str:
+    """The identifier of the scan that :func:`load_scan` makes of these encoded views, without decoding them."""
+    return f"scan-{_combined([hashlib.sha256(content).hexdigest() for content in contents])[:16]}"
+
+
+def _combined(hashes: Sequence[str]) -> str:
+    """The hash over all views; for one view, that view's hash."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
 def load_scan(
     source: ScanSource | Sequence[ScanSource],
     *,
@@ -134,9 +144,7 @@ def load_scan(
     if len(sources) > limits.max_views:
         raise ScanTooLarge(f"{len(sources)} views", hint=f"one bag has at most {limits.max_views} views")
     views = tuple(_load_view(view, roots, limits) for view in sources)
-    if len(views) == 1:
-        return Scan(views, views[0].sha256)
-    return Scan(views, hashlib.sha256("".join(view.sha256 for view in views).encode()).hexdigest())
+    return Scan(views, _combined([view.sha256 for view in views]))
 
 
 def read_content(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xray_agent_tools.errors import InvalidScan, StorageFull, UnknownScan
+from xray_agent_tools.scan import scan_id_of
 
 _SCAN_ID = re.compile(r"scan-[0-9a-f]{16}")
 _SWEEP_EVERY_S = 30.0
@@ -89,7 +90,10 @@ class ScanShelf:
         try:
             if self._is_stale(path.stat().st_mtime):
                 raise FileNotFoundError
-            content = path.read_bytes()
+            views = _views_of(path.read_bytes())
+            if not views or scan_id_of(views) != scan_id:
+                path.unlink(missing_ok=True)
+                raise FileNotFoundError
             _touched(path)
         except OSError as error:
             minutes = self._limits.lifetime_s / 60
@@ -97,7 +101,7 @@ class ScanShelf:
                 f"no scan is kept as {scan_id}",
                 hint=f"scans are kept for {minutes:.0f} minutes; give the scan itself again (a path or an upload)",
             ) from error
-        return _views_of(content)
+        return views
 
     def listed(self, owner: str) -> list[str]:
         """The ids of an owner's scans, the latest first."""
@@ -196,9 +200,14 @@ def _write(path: Path, views: Sequence[bytes]) -> None:
 
 
 def _views_of(content: bytes) -> list[bytes]:
+    """The views in a file; none if it is damaged."""
     head, _, body = content.partition(b"\n")
+    try:
+        sizes = [int(size) for size in json.loads(head)]
+    except (ValueError, TypeError):
+        return []
     views, start = [], 0
-    for size in json.loads(head):
+    for size in sizes:
         views.append(body[start : start + size])
         start += size
     return views

@@ -106,7 +106,7 @@ NO_LIMIT: list[Any] = [0, -1, 1.0, 2.5, True, False, "3", float("nan"), [1], "x"
 @pytest.mark.parametrize("most", NO_LIMIT, ids=lambda value: repr(value)[:20])
 @pytest.mark.parametrize("tool", ["detect_threats", "explain_scan", "assess_declaration"])
 def test_what_is_no_limit_is_refused_before_the_scan_is_read(tool: str, most: Any) -> None:
-    arguments = {"declared_items": []} if tool == "assess_declaration" else {}
+    arguments: dict[str, Any] = {"declared_items": []} if tool == "assess_declaration" else {}
     with pytest.raises(InvalidArgument, match="max_detections") as caught:
         getattr(screener_that_finds(), tool)(b"broken", max_detections=most, **arguments)
     assert caught.value.hint == "give a whole number from 1"

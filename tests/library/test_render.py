@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
 from tests.library.pictures import bag, found, screener_that_finds
 from xray_agent_tools.errors import InvalidArgument
-from xray_agent_tools.render import LONGEST_SIDE_PX, crop, overlay
+from xray_agent_tools.render import LONGEST_SIDE_PX, MOST_BYTES, as_jpeg, crop, overlay
 from xray_agent_tools.report import ThreatReport
 from xray_agent_tools.scan import Scan, load_scan
 
@@ -52,3 +57,49 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         overlay(scan, report, view=1)
     with pytest.raises(InvalidArgument):
         crop(scan, report.detections[0], margin=-1)
+
+
+def opened(content: bytes) -> Image.Image:
+    """An encoded picture, decoded in full."""
+    picture = Image.open(BytesIO(content))
+    picture.load()
+    return picture
+
+
+def noise(width: int, height: int, values: list[int]) -> Image.Image:
+    """A picture that compresses as badly as one of these values can."""
+    pixels = np.random.default_rng(0).choice(np.array(values, dtype=np.uint8), (height, width, 3))
+    return Image.fromarray(pixels)
+
+
+def test_a_scan_is_sent_as_a_fine_jpeg_of_its_own_size() -> None:
+    scan, report = drawn(bag(), (60, 68, 120, 100))
+    picture = overlay(scan, report)
+    sent = opened(as_jpeg(picture))
+    assert (sent.format, sent.mode, sent.size) == ("JPEG", "RGB", picture.size)
+    assert np.abs(np.asarray(sent).astype(int) - np.asarray(picture)).mean() < 4
+
+
+@pytest.mark.parametrize("values", [list(range(256)), [0, 255]], ids=["grey noise", "black and white noise"])
+def test_the_noisiest_picture_stays_small_enough_for_every_client(values: list[int]) -> None:
+    content = as_jpeg(noise(LONGEST_SIDE_PX, LONGEST_SIDE_PX, values))
+    assert len(content) <= MOST_BYTES
+    sent = opened(content)
+    assert sent.format == "JPEG"
+    assert sent.width == sent.height <= LONGEST_SIDE_PX
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(20_000, 200_000))
+@settings(max_examples=40)
+def test_a_jpeg_stays_within_the_bound_asked_for(width: int, height: int, most_bytes: int) -> None:
+    content = as_jpeg(noise(width, height, [0, 255]), most_bytes=most_bytes)
+    assert len(content) <= most_bytes
+    assert opened(content).mode == "RGB"
+
+
+def test_a_picture_is_made_coarser_only_as_far_as_it_must() -> None:
+    picture = noise(300, 300, list(range(256)))
+    finest = as_jpeg(picture, most_bytes=10_000_000)
+    coarser = as_jpeg(picture, most_bytes=len(finest) - 1)
+    assert as_jpeg(picture, most_bytes=len(finest)) == finest
+    assert len(finest) / 2 < len(coarser) < len(finest)

@@ -54,7 +54,8 @@ class Conversation:
 
     def call(self, tool: str, /, **arguments: Any) -> CallToolResult:
         """Call a tool."""
-        return self.portal.call(self.client.call_tool, tool, arguments)
+        result: CallToolResult = self.portal.call(self.client.call_tool, tool, arguments)
+        return result
 
     def call_with_steps(self, tool: str, /, **arguments: Any) -> tuple[CallToolResult, list[Step]]:
         """Call a tool and ask for progress."""
@@ -127,7 +128,7 @@ def error_of(result: CallToolResult) -> dict[str, Any]:
     assert result.is_error
     assert result.structured_content is None
     assert [block.type for block in result.content] == ["text"]
-    (name, error), = json.loads(text_of(result)).items()
+    ((name, error),) = json.loads(text_of(result)).items()
     assert name == "error"
     assert isinstance(error, dict)
     return error

@@ -96,6 +96,12 @@ def screening_pids_of(parent: int) -> list[int]:
     return [pid for pid, its_parent in _processes() if its_parent == parent and _WORKS in _command(pid)]
 
 
+def started_with(option: str) -> int:
+    """The one child of this process that was started with an option."""
+    [pid] = [pid for pid, parent in _processes() if parent == os.getpid() and option.encode() in _command(pid)]
+    return pid
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process lives."""
     return any(pid == other for other, _ in _processes())

@@ -12,8 +12,8 @@ import signal
 import struct
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,15 @@ from xray_servers.screening import ScreeningSettings, VlmSettings
 from xray_servers.shelf import ShelfLimits
 
 from tests.library.pictures import bag, encoded
-from tests.servers.running import PATIENCE_S, Running, screening_pids_of, eventually, is_alive, over_stdio, serving
+from tests.servers.running import PATIENCE_S, Running, eventually, is_alive, over_stdio, screening_pids_of, serving
 from xray_agent_tools.detector.package import load_package
 
 ERAS = ["auto", "legacy"]
 SCAN = "bag_1.png"
+OTHER_SCAN = "bag_2.png"
 UNHURRIED = DeskLimits(warm=False)
+ASKING = "asking the vision-language model"
+WAITING = "waiting for a free screening process"
 NONSENSE = b"What a lovely bag!\r\n\r\n"
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="processes are looked up in /proc")
@@ -51,9 +54,10 @@ def era(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, demo_scans: list[Path]) -> Path:
-    """A folder that scans are read from, with one good scan."""
+    """A folder that scans are read from, with two good scans."""
     folder = tmp_path_factory.mktemp("root")
-    shutil.copy(demo_scans[0], folder / SCAN)
+    for scan, name in zip(demo_scans, (SCAN, OTHER_SCAN), strict=False):
+        shutil.copy(scan, folder / name)
     return folder
 
 
@@ -94,7 +98,11 @@ async def failure(client: Client, scan: object, tool: str = "detect_threats", **
 
 async def assert_answers(client: Client, root: Path, scan: str = SCAN) -> str:
     """The good scan is answered, by a look at that very scan; its ``scan_id``."""
-    result = await client.call_tool("detect_threats", {"scan": scan})
+    return assert_alarms(await client.call_tool("detect_threats", {"scan": scan}), root)
+
+
+def assert_alarms(result: CallToolResult, root: Path) -> str:
+    """The result is that of a look at the good scan; its ``scan_id``."""
     assert not result.is_error, result.content
     assert result.structured_content is not None
     assert result.structured_content["verdict"] == "ALARM"
@@ -113,64 +121,96 @@ async def in_memory(
 
 
 @dataclass(frozen=True)
-class Request:
-    """A request that a slow endpoint has taken in."""
-
-    hung_up: anyio.Event = field(default_factory=anyio.Event)
-    answer_now: anyio.Event = field(default_factory=anyio.Event)
-
-
-@dataclass(frozen=True)
 class Endpoint:
-    """A vision-language model that thinks until it is told to answer, and then answers nonsense."""
+    """A vision-language model that thinks until it is told to answer, and then answers nonsense.
+
+    Attributes:
+        port: where it listens, on loopback.
+        requests: for each request that it takes in, an event that is set when the client hangs up.
+        answer_now: set to have all requests answered, those to come as well.
+    """
 
     port: int
-    requests: MemoryObjectReceiveStream[Request]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
+    requests: MemoryObjectReceiveStream[anyio.Event]
+    answer_now: anyio.Event
 
     @property
     def settings(self) -> VlmSettings:
-        return VlmSettings(self.url, "slow")
+        return VlmSettings(f"http://127.0.0.1:{self.port}/v1", "slow")
 
     @property
     def options(self) -> tuple[str, ...]:
-        return "--vlm-url", self.url, "--vlm-model", "slow"
+        return "--vlm-url", self.settings.base_url, "--vlm-model", self.settings.model
 
 
 @asynccontextmanager
-async def endpoint(answer: bytes = NONSENSE, *, thinks: bool = True) -> AsyncIterator[Endpoint]:
-    sender, requests = anyio.create_memory_object_stream[Request](100)
+async def endpoint(answer: bytes = NONSENSE) -> AsyncIterator[Endpoint]:
+    sender, requests = anyio.create_memory_object_stream[anyio.Event](100)
+    answer_now = anyio.Event()
 
     async def serve(stream: SocketStream) -> None:
-        request = Request()
-        if not thinks:
-            request.answer_now.set()
+        hung_up = anyio.Event()
 
         async def reply() -> None:
-            await request.answer_now.wait()
-            await stream.send(answer)
+            await answer_now.wait()
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
+                await stream.send(answer)
             await stream.aclose()
 
         async with stream, anyio.create_task_group() as tasks:
             await stream.receive()
-            await sender.send(request)
+            await sender.send(hung_up)
             tasks.start_soon(reply)
-            try:
+            with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
                 async for _ in stream:
                     continue
-                request.hung_up.set()
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-                request.hung_up.set()
+            hung_up.set()
             tasks.cancel_scope.cancel()
 
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    async with listener, sender, requests, anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, serve)
-        yield Endpoint(listener.extra(SocketAttribute.local_port), requests)
-        tasks.cancel_scope.cancel()
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, sender, requests:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listener.serve, serve)
+            yield Endpoint(listener.extra(SocketAttribute.local_port), requests, answer_now)
+            tasks.cancel_scope.cancel()
+
+
+class Calling:
+    """A call under way, and its result once it is over."""
+
+    result: CallToolResult
+    broken: MCPError
+
+    def __init__(self) -> None:
+        self.cancel = anyio.CancelScope().cancel
+
+
+@asynccontextmanager
+async def calling(client: Client, tool: str, scan: str = SCAN, *, step: str | None = None) -> AsyncIterator[Calling]:
+    """Call a tool while the block goes on, which begins when the server has told a step.
+
+    When the block ends, the call is over: it has a result, or the error of a broken connection, or was cancelled.
+    """
+    call = Calling()
+    begun = anyio.Event()
+
+    async def heard(_: float, __: float | None, message: str | None) -> None:
+        if message == step:
+            begun.set()
+
+    async def carry_out() -> None:
+        with anyio.CancelScope() as scope:
+            call.cancel = scope.cancel
+            if step is None:
+                begun.set()
+            try:
+                call.result = await client.call_tool(tool, {"scan": scan}, progress_callback=heard)
+            except MCPError as error:
+                call.broken = error
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(carry_out)
+        await begun.wait()
+        yield call
 
 
 # Scans that are none
@@ -448,15 +488,18 @@ def test_a_shelf_that_cannot_be_written_is_an_error_until_it_can(root: Path, tmp
     bounded(talk)
 
 
-def test_a_kept_scan_that_was_damaged_is_an_error_and_never_an_answer(root: Path, tmp_path: Path, era: str) -> None:
+def test_a_kept_scan_that_was_damaged_is_unknown_until_it_is_given_again(root: Path, tmp_path: Path, era: str) -> None:
     async def talk() -> None:
         async with in_memory(root, tmp_path, era) as (client, _):
             scan_id = await assert_answers(client, root)
-            path = kept_file(tmp_path, scan_id)
-            for content in (b"", b"{", path.read_bytes()[:1000], b"[40]\n" + bytes(40)):
-                path.write_bytes(content)
-                await failure(client, scan_id)
+            await client.call_tool("detect_threats", {"scan": OTHER_SCAN})
+            [other] = [path for path in tmp_path.glob("*/scan-*") if path.name != scan_id]
+            good = kept_file(tmp_path, scan_id).read_bytes()
+            for content in (b"", b"{", b"null\n", good[:1000], b"[40]\n" + bytes(40), other.read_bytes()):
+                kept_file(tmp_path, scan_id).write_bytes(content)
+                assert (await failure(client, scan_id))["code"] == "unknown_scan"
                 await assert_answers(client, root)
+                await assert_answers(client, root, scan=scan_id)
 
     bounded(talk)
 
@@ -595,25 +638,6 @@ def test_a_screening_process_that_is_killed_at_work_costs_one_call_each_time(roo
     bounded(talk)
 
 
-class Calling:
-    """A call under way."""
-
-    result: CallToolResult
-
-
-@asynccontextmanager
-async def calling(client: Client, tool: str, scan: str = SCAN, **options: Any) -> AsyncIterator[Calling]:
-    """Call a tool while the block goes on; the result is there after the block."""
-    call = Calling()
-
-    async def carry_out() -> None:
-        call.result = await client.call_tool(tool, {"scan": scan}, **options)
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(carry_out)
-        yield call
-
-
 def test_work_that_takes_too_long_is_ended_with_its_process(root: Path, tmp_path: Path, era: str) -> None:
     async def talk() -> None:
         limits = DeskLimits(timeout_s=6, warm=False)
@@ -687,8 +711,176 @@ WEB_PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 7\r\n
 @pytest.mark.parametrize("answer", [NONSENSE, WEB_PAGE, b"HTTP/1.1 500 Oh no\r\n\r\n"])
 def test_an_endpoint_that_answers_nonsense_is_an_error(answer: bytes, root: Path, tmp_path: Path) -> None:
     async def talk() -> None:
-        async with endpoint(answer, thinks=False) as vlm, in_memory(root, tmp_path, vlm=vlm.settings) as (client, _):
+        async with endpoint(answer) as vlm, in_memory(root, tmp_path, vlm=vlm.settings) as (client, _):
+            vlm.answer_now.set()
             assert (await failure(client, SCAN, "explain_scan"))["code"] == "explainer_unavailable"
             await assert_answers(client, root)
+
+    bounded(talk)
+
+
+# A queue that is full
+
+
+def test_a_full_queue_says_when_to_come_again_and_those_who_wait_are_answered(
+    root: Path, tmp_path: Path, era: str
+) -> None:
+    limits = DeskLimits(waiting=2, warm=False)
+
+    async def talk() -> None:
+        async with endpoint() as vlm, in_memory(root, tmp_path, era, limits, vlm=vlm.settings) as (client, _):
+            async with (
+                calling(client, "explain_scan", step=ASKING) as held,
+                calling(client, "detect_threats", step=WAITING) as first,
+                calling(client, "detect_threats", step=WAITING) as second,
+            ):
+                for tool in ("detect_threats", "view_scan", "explain_scan"):
+                    error = await failure(client, SCAN, tool)
+                    assert error["code"] == "overloaded"
+                    assert "2 scans are waiting" in error["message"]
+                    assert error["retry_after"] >= 1
+                    assert error["hint"] == f"call again in {error['retry_after']:.0f} seconds"
+                vlm.answer_now.set()
+            assert error_of(held.result)["code"] == "explainer_unavailable"
+            assert_alarms(first.result, root)
+            assert_alarms(second.result, root)
+            await assert_answers(client, root)
+
+    bounded(talk)
+
+
+# Clients that no longer want to know
+
+
+@asynccontextmanager
+async def reached(
+    transport: str, era: str, root: Path, shelf: Path, vlm: Endpoint
+) -> AsyncIterator[tuple[Client, int]]:
+    """A client of a server over a transport, and the server's process."""
+    options = ("--root", str(root), "--shelf", str(shelf), *vlm.options)
+    if transport == "memory":
+        async with in_memory(root, shelf, era, vlm=vlm.settings) as (client, _):
+            yield client, os.getpid()
+    elif transport == "stdio":
+        async with Client(over_stdio(*options), mode=era) as client:
+            yield client, started_with(vlm.settings.base_url)
+    else:
+        with serving(*options) as server:
+            async with Client(server.url, mode=era) as client:
+                yield client, server.pid
+
+
+WAYS_TO_CANCEL = [("memory", "auto"), ("memory", "legacy"), ("stdio", "auto"), ("stdio", "legacy"), ("http", "auto")]
+"""All but the old protocol over HTTP: without a session, its notice of cancellation cannot be assigned to a call."""
+
+
+@pytest.mark.parametrize(("transport", "era"), WAYS_TO_CANCEL)
+def test_work_that_is_cancelled_stops_and_its_process_ends(
+    transport: str, era: str, root: Path, tmp_path: Path
+) -> None:
+    async def talk() -> None:
+        async with endpoint() as vlm, reached(transport, era, root, tmp_path, vlm) as (client, server):
+            async with calling(client, "explain_scan") as call:
+                hung_up = await vlm.requests.receive()
+                [pid] = screening_pids_of(server)
+                call.cancel()
+            await hung_up.wait()
+            await eventually(lambda: not is_alive(pid), "the end of the process")
+            await assert_answers(client, root)
+            assert vlm.requests.statistics().current_buffer_used == 0
+
+    bounded(talk)
+
+
+@pytest.mark.parametrize(("transport", "era"), WAYS_TO_CANCEL)
+def test_work_that_is_cancelled_while_it_waits_never_begins(
+    transport: str, era: str, root: Path, tmp_path: Path
+) -> None:
+    async def talk() -> None:
+        async with endpoint() as vlm, reached(transport, era, root, tmp_path, vlm) as (client, _):
+            async with calling(client, "explain_scan") as held:
+                await vlm.requests.receive()
+                async with calling(client, "detect_threats", OTHER_SCAN, step=WAITING) as call:
+                    call.cancel()
+                vlm.answer_now.set()
+            assert error_of(held.result)["code"] == "explainer_unavailable"
+            scan_id = await assert_answers(client, root)
+            assert [path.name for path in tmp_path.glob("*/*")] == [scan_id]
+
+    bounded(talk)
+
+
+def test_work_that_ends_soon_after_it_was_cancelled_costs_no_process(root: Path, tmp_path: Path, era: str) -> None:
+    limits = DeskLimits(grace_s=PATIENCE_S, warm=False)
+
+    async def talk() -> None:
+        async with endpoint() as vlm, in_memory(root, tmp_path, era, limits, vlm=vlm.settings) as (client, _):
+            async with calling(client, "explain_scan") as call:
+                await vlm.requests.receive()
+                pids = screening_pids_of(os.getpid())
+                call.cancel()
+            vlm.answer_now.set()
+            await assert_answers(client, root)
+            assert screening_pids_of(os.getpid()) == pids
+
+    bounded(talk)
+
+
+def test_a_client_that_vanishes_in_mid_call_leaves_a_server_for_the_others(root: Path, era: str) -> None:
+    async def talk() -> None:
+        async with endpoint() as vlm, httpx2.AsyncClient(timeout=PATIENCE_S) as http:
+            with serving("--root", str(root), *vlm.options) as server:
+                connection = streamable_http_client(server.url, http_client=http)
+                async with Client(connection, mode=era) as client, calling(client, "explain_scan") as call:
+                    await vlm.requests.receive()
+                    await http.aclose()
+                    call.cancel()
+                vlm.answer_now.set()
+                async with Client(server.url, mode=era) as client:
+                    await assert_answers(client, root)
+
+    bounded(talk)
+
+
+# A server that is stopped
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_a_server_that_is_stopped_in_mid_call_leaves_an_error_and_no_process(
+    transport: str, era: str, root: Path, tmp_path: Path
+) -> None:
+    async def talk() -> None:
+        async with endpoint() as vlm, reached(transport, era, root, tmp_path, vlm) as (client, server):
+            async with calling(client, "explain_scan") as call:
+                await vlm.requests.receive()
+                pids = [server, *screening_pids_of(server)]
+                assert len(pids) == 2
+                os.kill(server, signal.SIGTERM)
+            if hasattr(call, "result"):
+                assert error_of(call.result)["code"] == "worker_lost"
+            else:
+                assert call.broken
+            await eventually(lambda: not any(map(is_alive, pids)), "the end of all processes")
+
+    bounded(talk)
+
+
+@pytest.mark.parametrize("transport", ["stdio", "http"])
+def test_a_server_that_is_stopped_leaves_no_scan_behind(transport: str, root: Path, tmp_path: Path) -> None:
+    async def talk() -> None:
+        async with AsyncExitStack() as stack:
+            options, env = ("--root", str(root)), {"TMPDIR": str(tmp_path)}
+            if transport == "stdio":
+                client = await stack.enter_async_context(Client(over_stdio(*options, env=env)))
+                pid = started_with(str(root))
+            else:
+                server = stack.enter_context(serving(*options, env=env))
+                client = await stack.enter_async_context(Client(server.url))
+                pid = server.pid
+            scan_id = await assert_answers(client, root)
+            assert list(tmp_path.glob(f"*/*/{scan_id}"))
+            os.kill(pid, signal.SIGTERM)
+            await eventually(lambda: not is_alive(pid), "the server's end")
+        assert list(tmp_path.iterdir()) == []
 
     bounded(talk)

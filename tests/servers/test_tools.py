@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -373,7 +374,7 @@ def test_a_path_that_is_not_there_is_answered_with_what_to_give_instead(agent: C
 def test_a_path_outside_the_roots_is_refused_with_the_roots(agent: Conversation, incoming: Path) -> None:
     for outside in ("/etc/hostname", "../../README.md", "file:///etc/hostname", "https://example.org/bag.png"):
         error = error_of(agent.call("detect_threats", scan=outside))
-        assert error["code"] in {"access_denied", "invalid_scan"}
+        assert error["code"] == "access_denied"
     assert str(SCANS) in error_of(agent.call("detect_threats", scan="/etc/hostname"))["hint"]
 
 
@@ -399,8 +400,8 @@ def test_nothing_is_told_to_a_client_that_did_not_ask(agent: Conversation) -> No
     _, steps = agent.call_with_steps("detect_threats", scan=SCAN)
     assert steps
     told = len(agent.messages)
-    agent.call("detect_threats", scan=SCAN)
-    assert len(agent.messages) == told == 0
+    assert not agent.call("detect_threats", scan=SCAN).is_error
+    assert len(agent.messages) == told
 
 
 @pytest.fixture(params=ERAS)
@@ -417,24 +418,36 @@ def sixty_boxes(labels: list[str], views: int) -> list[RawDetection]:
     random = np.random.default_rng(1)
     boxes = []
     for index in range(-(-60 // views)):
-        x, y, width, height = random.uniform((150, 120, 40, 40), (900, 650, 130, 120))
-        boxes.append(found(labels[index % len(labels)], float(random.uniform(0.8, 0.99)), (x, y, x + width, y + height)))
+        x, y, width, height = random.uniform((100, 100, 40, 40), (500, 400, 130, 120))
+        boxes.append(
+            found(labels[index % len(labels)], float(random.uniform(0.8, 0.99)), (x, y, x + width, y + height))
+        )
     return boxes
 
 
-@pytest.mark.parametrize("views", [1, 8])
+@cache
+def views_of_a_bag(number: int) -> list[str]:
+    return ["data:image/png;base64," + base64.b64encode(encoded(bag(800 + i, 600))).decode() for i in range(number)]
+
+
 @pytest.mark.parametrize("labels", [sorted(load_package("default").thresholds), ["spray_can"]], ids=["mixed", "alike"])
-@pytest.mark.parametrize("detail", ["concise", "full"])
-@pytest.mark.parametrize("most", [None, MOST_DETECTIONS], ids=["default", "most"])
+@pytest.mark.parametrize(
+    ("views", "chosen"),
+    [
+        (1, {}),
+        (1, {"detail": "full"}),
+        (1, {"max_detections": MOST_DETECTIONS}),
+        (8, {"max_detections": MOST_DETECTIONS, "detail": "full"}),
+    ],
+    ids=["as usual", "full", "most", "most in full on eight views"],
+)
 def test_no_answer_with_sixty_detections_takes_more_tokens_than_agents_take(
-    views: int, labels: list[str], detail: str, most: int | None
+    views: int, chosen: dict[str, Any], labels: list[str]
 ) -> None:
     screener = screener_that_finds(*sixty_boxes(labels, views))
-    pictures = ["data:image/png;base64," + base64.b64encode(encoded(bag(1200 + i, 900))).decode() for i in range(views)]
-    limit = {} if most is None else {"max_detections": most}
     for spec in TOOLS:
         declared = {"declared_items": ["laptop", "wrench", "two bottles of water"]}
-        arguments = {"scan": pictures, "detail": detail, **limit, **(declared if spec.name.startswith("assess") else {})}
+        arguments = {"scan": views_of_a_bag(views), **chosen, **(declared if spec.name.startswith("assess") else {})}
         answer = run_tool(spec, arguments, screener)
         text = text_of(answered(Answer(answer.model_dump_json())))
         assert '"left_out":0' not in text
@@ -450,4 +463,4 @@ def test_the_caption_of_a_picture_with_sixty_boxes_is_short() -> None:
 @given(text=st.text(min_size=1, max_size=30))
 def test_whatever_a_scan_is_called_the_answer_is_a_scan_or_an_error(agent: Conversation, text: str) -> None:
     error = error_of(agent.call("detect_threats", scan=text))
-    assert error["code"] in {"invalid_scan", "access_denied"}
+    assert error["code"] in {"invalid_scan", "access_denied", "invalid_argument"}

@@ -12,7 +12,7 @@ from mcp.server.caching import CacheableMethod, CacheHint
 from xray_agent_tools import __version__
 from xray_servers.desk import ScreeningDesk
 from xray_servers.mcp.completion import add_completion
-from xray_servers.mcp.prompts import add_prompts
+from xray_servers.mcp.prompts import add_prompts, explain_bad_prompts
 from xray_servers.mcp.resources import add_resources
 from xray_servers.mcp.skills import Skills
 from xray_servers.mcp.tools import published
@@ -50,6 +50,7 @@ def build_server(desk: ScreeningDesk, *, uploads: bool = False, log_level: LogLe
         log_level=log_level,
         cache_hints=dict.fromkeys(_LISTS, _LISTS_LAST),
         subscriptions=False,
+        middleware=[explain_bad_prompts],
     )
     add_resources(server, desk)
     add_prompts(server)

@@ -6,9 +6,12 @@ What a caller fills in is quoted as JSON, so that it stays data.
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS
 from pydantic import Field
 
 _SCAN = Field(description="Path of the scan, or the scan_id of an earlier answer.")
@@ -66,3 +69,13 @@ def add_prompts(server: MCPServer) -> None:
             "detections behind it. declared_not_seen is weak evidence and never fraud by itself: the detector misses "
             "items, and not_assessable means that it does not know such things at all.\n" + _LIMITS
         )
+
+
+async def explain_bad_prompts(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Say what is wrong with a request for a prompt, which would otherwise be an internal error without a reason."""
+    try:
+        return await call_next(ctx)
+    except ValueError as error:
+        if ctx.method != "prompts/get":
+            raise
+        raise MCPError(code=INVALID_PARAMS, message=str(error)) from error

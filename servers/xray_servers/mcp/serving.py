@@ -12,13 +12,12 @@ import uvicorn
 from xray_agent_tools import __version__
 from xray_agent_tools.errors import Misconfigured
 from xray_servers.desk import ScreeningDesk
+from xray_servers.draining import Draining, DrainingServer
 from xray_servers.mcp.application import LogLevel, build_server
 from xray_servers.mcp.http import HttpSettings, http_app
 from xray_servers.mcp.wire import Wire
 
 logger = logging.getLogger(__name__)
-
-_STOPS_WITHIN_S = 10
 
 
 def serve_stdio(desk: ScreeningDesk, wire: Wire, log_level: LogLevel) -> None:
@@ -30,7 +29,7 @@ def serve_stdio(desk: ScreeningDesk, wire: Wire, log_level: LogLevel) -> None:
 
 
 def serve_http(desk: ScreeningDesk, settings: HttpSettings, host: str, port: int, log_level: LogLevel) -> None:
-    """Serve clients over HTTP, until the process is asked to stop.
+    """Serve clients over HTTP, until the process is asked to stop; then finish what was taken in.
 
     Args:
         desk: who answers.
@@ -45,16 +44,11 @@ def serve_http(desk: ScreeningDesk, settings: HttpSettings, host: str, port: int
     check_exposure(host, settings)
     _log_to_stderr(log_level)
     server = build_server(desk, uploads=True, log_level=log_level)
-    config = uvicorn.Config(
-        http_app(server, desk, settings),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_STOPS_WITHIN_S,
-    )
+    app = Draining(http_app(server, desk, settings))
+    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
     with _listening(host, port) as listener:
         sys.stderr.write(_start_line(desk, settings, host, listener.getsockname()[1]) + "\n")
-        uvicorn.Server(config).run(sockets=[listener])
+        DrainingServer(config, app, within_s=desk.limits.timeout_s).run(sockets=[listener])
 
 
 def _log_to_stderr(level: LogLevel) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import traceback
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -133,3 +135,10 @@ def test_an_error_of_somebody_elses_making_has_the_outcome_of_the_nearest_kind()
 
     assert outcome_of(LaneClosed("closed", hint="wait")) == TABLE[TimedOut]
     assert outcome_of(Odd("odd", hint="none")) == TABLE[Misconfigured]
+
+
+def test_the_page_of_answers_lists_every_error_with_its_outcome() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "answers.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| (yes)? ?\|$", page, re.MULTILINE)
+    listed = {code: Outcome(int(exit_code), int(status), again == "yes") for code, exit_code, status, again in rows}
+    assert listed == {kind.code: outcome for kind, outcome in TABLE.items()}

@@ -17,7 +17,7 @@ from PIL import Image, ImageFile
 
 from tests.library.pictures import bag, encoded
 from xray_agent_tools.errors import AccessDenied, InvalidScan, Misconfigured, ScanTooLarge, XrayToolsError
-from xray_agent_tools.scan import Scan, ScanLimits, load_scan
+from xray_agent_tools.scan import Scan, ScanLimits, load_scan, scan_id_of
 
 BASE64 = base64.b64encode(encoded(bag())).decode()
 
@@ -49,6 +49,14 @@ def test_a_list_of_pictures_are_views_of_one_bag() -> None:
     scan = load_scan([bag(), bag(200, 120)])
     assert [(view.width, view.height) for view in scan.views] == [(300, 200), (200, 120)]
     assert scan.sha256 not in {view.sha256 for view in scan.views}
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=4))
+@settings(max_examples=20)
+def test_the_identifier_of_encoded_views_is_known_before_they_are_decoded(chosen: list[int]) -> None:
+    kinds = [encoded(bag()), encoded(bag(200, 120)), encoded(bag(), "JPEG"), encoded(bag(120, 200), "BMP")]
+    contents = [kinds[index] for index in chosen]
+    assert scan_id_of(contents) == load_scan(contents).scan_id
 
 
 def test_a_scan_passes_through_unchanged() -> None:

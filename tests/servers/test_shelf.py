@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import errno
 import os
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import repeat
@@ -17,26 +17,36 @@ from hypothesis import strategies as st
 from xray_servers.shelf import ScanShelf, ShelfLimits, is_scan_id
 
 from xray_agent_tools.errors import InvalidScan, StorageFull, UnknownScan
+from xray_agent_tools.scan import scan_id_of
 
 LIFETIME_S = 3600.0
 
+NEVER_KEPT = "scan-0000000000000001"
+
 owners = st.sampled_from(["", "officer-7", "../officer-7", "a" * 300, "\n"])
-scan_ids = st.from_regex(r"scan-[0-9a-f]{16}", fullmatch=True)
 contents = st.lists(st.binary(max_size=200) | st.just(b"\n") | st.just(b"[3]\nabc"), min_size=1, max_size=8)
 
 
-def scan_id(number: int) -> str:
-    return f"scan-{number:016x}"
-
-
-def shelf_in(folder: Path, *, max_bytes: int = 1_000_000) -> ScanShelf:
+def shelf_in(folder: Path, *, max_bytes: int = 10_000_000) -> ScanShelf:
     return ScanShelf(folder, ShelfLimits(lifetime_s=LIFETIME_S, max_bytes=max_bytes))
 
 
 @contextmanager
-def shelf(*, max_bytes: int = 1_000_000) -> Iterator[ScanShelf]:
+def shelf() -> Iterator[ScanShelf]:
     with TemporaryDirectory() as folder:
-        yield shelf_in(Path(folder), max_bytes=max_bytes)
+        yield shelf_in(Path(folder))
+
+
+def keep(shelf: ScanShelf, owner: str, *views: bytes) -> str:
+    """Keep a scan; its id."""
+    name = scan_id_of(views)
+    shelf.keep(owner, name, views)
+    return name
+
+
+def view(number: int, size: int = 100) -> bytes:
+    """Bytes of a size that are like those of no other number."""
+    return (str(number).encode() + b"|").ljust(size, b".")
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -61,54 +71,70 @@ def is_kept(shelf: ScanShelf, owner: str, name: str) -> bool:
 # Keeping
 
 
-@given(kept=st.dictionaries(st.tuples(owners, scan_ids), contents, min_size=1, max_size=6))
-def test_every_scan_comes_back_view_by_view(kept: dict[tuple[str, str], list[bytes]]) -> None:
+@given(kept=st.lists(st.tuples(owners, contents), min_size=1, max_size=6))
+def test_every_scan_comes_back_view_by_view(kept: list[tuple[str, list[bytes]]]) -> None:
     with shelf() as board:
-        for (owner, name), views in kept.items():
-            board.keep(owner, name, views)
-        assert {(owner, name): board.fetch(owner, name) for owner, name in kept} == kept
+        names = [keep(board, owner, *views) for owner, views in kept]
+        assert [board.fetch(owner, name) for (owner, _), name in zip(kept, names, strict=True)] == [v for _, v in kept]
 
 
-@given(owner=owners, other=owners, name=scan_ids, views=contents)
-def test_nobody_sees_the_scan_of_another(owner: str, other: str, name: str, views: list[bytes]) -> None:
+@given(owner=owners, other=owners, views=contents)
+def test_nobody_sees_the_scan_of_another(owner: str, other: str, views: list[bytes]) -> None:
     with shelf() as board:
-        board.keep(owner, name, views)
+        name = keep(board, owner, *views)
         assert is_kept(board, other, name) == (owner == other)
         assert board.listed(other) == ([name] if owner == other else [])
 
 
 def test_the_same_scan_of_two_owners_is_kept_for_each(tmp_path: Path) -> None:
-    board = shelf_in(tmp_path)
-    board.keep("a", scan_id(1), [b"of a"])
-    board.keep("b", scan_id(1), [b"of b"])
-    assert (board.fetch("a", scan_id(1)), board.fetch("b", scan_id(1))) == ([b"of a"], [b"of b"])
+    board = shelf_in(tmp_path, max_bytes=300)
+    name = keep(board, "a", view(1))
+    age(tmp_path, 60)
+    assert keep(board, "b", view(1)) == name
+    keep(board, "a", view(2, 200))
+    assert [is_kept(board, owner, name) for owner in ("a", "b")] == [False, True]
 
 
 def test_scans_outlive_the_process_that_kept_them(tmp_path: Path) -> None:
-    shelf_in(tmp_path).keep("", scan_id(1), [b"top", b"side"])
-    assert shelf_in(tmp_path).fetch("", scan_id(1)) == [b"top", b"side"]
+    name = keep(shelf_in(tmp_path), "", b"top", b"side")
+    assert shelf_in(tmp_path).fetch("", name) == [b"top", b"side"]
 
 
 def test_a_shelf_shows_nothing_to_other_users_of_the_machine(tmp_path: Path) -> None:
-    shelf_in(tmp_path).keep("officer-7", scan_id(1), [b"bag"])
+    keep(shelf_in(tmp_path), "officer-7", b"bag")
     (board,) = tmp_path.iterdir()
     (scan,) = board.iterdir()
     assert [path.stat().st_mode & 0o077 for path in (board, scan)] == [0, 0]
     assert "officer" not in board.name
 
 
-def test_the_latest_scans_are_listed_first(tmp_path: Path) -> None:
+def test_the_scans_used_last_are_listed_first(tmp_path: Path) -> None:
     board = shelf_in(tmp_path)
-    for number in (2, 3, 1):
+    names = []
+    for number in range(3):
         age(tmp_path, 60)
-        board.keep("", scan_id(number), [b"bag"])
-    assert board.listed("") == [scan_id(1), scan_id(3), scan_id(2)]
-    board.fetch("", scan_id(3))
-    assert board.listed("")[0] == scan_id(3)
+        names.append(keep(board, "", view(number)))
+    assert board.listed("") == names[::-1]
+    board.fetch("", names[1])
+    assert board.listed("")[-1] == names[0]
 
 
 def test_an_owner_without_scans_has_none_listed(tmp_path: Path) -> None:
     assert shelf_in(tmp_path / "not there yet").listed("") == []
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"half", b"[3]\nba", b"[3]\nbad", b"{}\nbag", b"[null]\nbag", b"3\nbag", b"\xff"]
+)
+def test_a_damaged_scan_is_no_scan_and_can_be_kept_again(tmp_path: Path, damage: bytes) -> None:
+    board = shelf_in(tmp_path)
+    name = keep(board, "", b"bag")
+    (file,) = files_in(tmp_path)
+    file.write_bytes(damage)
+    with pytest.raises(UnknownScan):
+        board.fetch("", name)
+    keep(board, "", b"bag")
+    assert board.fetch("", name) == [b"bag"]
 
 
 # Names
@@ -124,20 +150,20 @@ def test_only_a_scan_id_is_one(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
+    "lead",
     [
-        "../" + scan_id(1),
-        "/etc/passwd",
-        scan_id(1) + "/../" + scan_id(1),
-        scan_id(1) + "\n",
-        scan_id(1) + "\0",
-        scan_id(1).upper(),
-        "scan-" + "٣" * 16,
+        "../{}".format,
+        "{0}/../{0}".format,
+        "{}\n".format,
+        "{}\0".format,
+        str.upper,
+        lambda _: "/etc/passwd",
+        lambda _: "scan-" + "٣" * 16,
     ],
 )
-def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, lead: Callable[[str], str]) -> None:
     board = shelf_in(tmp_path / "shelf")
-    board.keep("", scan_id(1), [b"bag"])
+    name = lead(keep(board, "", b"bag"))
     with pytest.raises(InvalidScan):
         board.fetch("", name)
     with pytest.raises(InvalidScan):
@@ -147,7 +173,7 @@ def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> No
 
 def test_an_unknown_scan_is_refused_with_its_lifetime_and_what_to_give_instead(tmp_path: Path) -> None:
     with pytest.raises(UnknownScan) as refusal:
-        shelf_in(tmp_path).fetch("", scan_id(1))
+        shelf_in(tmp_path).fetch("", NEVER_KEPT)
     assert "60 minutes" in refusal.value.hint
     assert "path" in refusal.value.hint
 
@@ -157,45 +183,44 @@ def test_an_unknown_scan_is_refused_with_its_lifetime_and_what_to_give_instead(t
 
 def test_a_scan_is_kept_for_its_lifetime_and_no_longer(tmp_path: Path) -> None:
     board = shelf_in(tmp_path)
-    board.keep("", scan_id(1), [b"bag"])
+    name = keep(board, "", b"bag")
     age(tmp_path, LIFETIME_S - 60)
-    assert board.listed("") == [scan_id(1)]
-    assert is_kept(board, "", scan_id(1))
+    assert board.listed("") == [name]
+    assert is_kept(board, "", name)
     age(tmp_path, LIFETIME_S + 60)
     assert board.listed("") == []
-    assert not is_kept(board, "", scan_id(1))
+    assert not is_kept(board, "", name)
 
 
 @pytest.mark.parametrize("again", ["fetched", "kept"])
 def test_using_a_scan_again_starts_its_lifetime_anew(tmp_path: Path, again: str) -> None:
     board = shelf_in(tmp_path)
-    board.keep("", scan_id(1), [b"bag"])
+    name = keep(board, "", b"bag")
     age(tmp_path, LIFETIME_S - 60)
     if again == "fetched":
-        board.fetch("", scan_id(1))
+        board.fetch("", name)
     else:
-        board.keep("", scan_id(1), [b"bag"])
+        keep(board, "", b"bag")
     age(tmp_path, LIFETIME_S - 60)
-    assert is_kept(board, "", scan_id(1))
+    assert is_kept(board, "", name)
 
 
 def test_what_has_expired_makes_room_whoever_kept_it(tmp_path: Path) -> None:
-    shelf_in(tmp_path, max_bytes=100).keep("a", scan_id(1), [bytes(90)])
+    keep(shelf_in(tmp_path, max_bytes=100), "a", view(1, 90))
     age(tmp_path, LIFETIME_S + 60)
     board = shelf_in(tmp_path, max_bytes=100)
-    board.keep("b", scan_id(2), [bytes(90)])
-    assert is_kept(board, "b", scan_id(2))
+    assert is_kept(board, "b", keep(board, "b", view(2, 90)))
     assert len(files_in(tmp_path)) == 1
 
 
 def test_what_a_killed_process_left_half_written_is_removed_after_a_lifetime(tmp_path: Path) -> None:
-    shelf_in(tmp_path).keep("", scan_id(1), [b"bag"])
+    name = keep(shelf_in(tmp_path), "", b"bag")
     (kept,) = files_in(tmp_path)
     (kept.parent / "new-left").write_bytes(b"half a s")
-    assert shelf_in(tmp_path).listed("") == [scan_id(1)]
+    assert shelf_in(tmp_path).listed("") == [name]
     age(tmp_path, LIFETIME_S + 60)
-    shelf_in(tmp_path).keep("", scan_id(2), [b"bag"])
-    assert [path.name for path in files_in(tmp_path)] == [scan_id(2)]
+    name = keep(shelf_in(tmp_path), "", b"another bag")
+    assert [path.name for path in files_in(tmp_path)] == [name]
 
 
 # Room
@@ -203,51 +228,49 @@ def test_what_a_killed_process_left_half_written_is_removed_after_a_lifetime(tmp
 
 def test_the_scans_used_longest_ago_make_room(tmp_path: Path) -> None:
     board = shelf_in(tmp_path, max_bytes=400)
-    for number in (1, 2, 3):
-        board.keep("", scan_id(number), [bytes(100)])
+    names = []
+    for number in range(3):
+        names.append(keep(board, "", view(number)))
         age(tmp_path, 60)
-    board.fetch("", scan_id(1))
-    board.keep("", scan_id(4), [bytes(150)])
-    assert board.listed("") == [scan_id(4), scan_id(1), scan_id(3)]
+    board.fetch("", names[0])
+    last = keep(board, "", view(4, 150))
+    assert [is_kept(board, "", name) for name in (*names, last)] == [True, False, True, True]
 
 
 def test_room_is_made_only_at_the_cost_of_its_owner(tmp_path: Path) -> None:
     board = shelf_in(tmp_path, max_bytes=400)
-    board.keep("a", scan_id(1), [bytes(300)])
+    of_a = keep(board, "a", view(1, 300))
     age(tmp_path, 60)
-    board.keep("b", scan_id(2), [bytes(80)])
+    keep(board, "b", view(2, 80))
     with pytest.raises(StorageFull):
-        board.keep("b", scan_id(3), [bytes(200)])
-    assert is_kept(board, "a", scan_id(1))
-    board.keep("a", scan_id(4), [bytes(290)])
-    assert not is_kept(board, "a", scan_id(1))
-    assert is_kept(board, "a", scan_id(4))
+        keep(board, "b", view(3, 200))
+    assert is_kept(board, "a", of_a)
+    assert is_kept(board, "a", keep(board, "a", view(4, 290)))
+    assert not is_kept(board, "a", of_a)
 
 
 def test_a_scan_larger_than_the_shelf_is_refused_and_costs_no_other(tmp_path: Path) -> None:
     board = shelf_in(tmp_path, max_bytes=400)
-    board.keep("", scan_id(1), [bytes(100)])
+    name = keep(board, "", view(1))
     with pytest.raises(StorageFull) as refusal:
-        board.keep("", scan_id(2), [bytes(200), bytes(201)])
+        keep(board, "", view(2, 200), view(3, 201))
     assert refusal.value.hint
-    assert board.listed("") == [scan_id(1)]
+    assert board.listed("") == [name]
 
 
-@given(sizes=st.lists(st.integers(0, 300), max_size=30))
-def test_a_shelf_never_holds_more_than_it_may(sizes: list[int]) -> None:
+@given(sizes=st.lists(st.integers(10, 300), max_size=30))
+def test_a_shelf_keeps_the_last_scan_and_never_more_than_it_may(sizes: list[int]) -> None:
     with TemporaryDirectory() as folder:
         board = shelf_in(Path(folder), max_bytes=500)
         for number, size in enumerate(sizes):
-            board.keep("", scan_id(number), [bytes(size)])
-            assert is_kept(board, "", scan_id(number))
-            heads = sum(len(path.read_bytes().partition(b"\n")[0]) + 1 for path in files_in(Path(folder)))
-            assert sum(path.stat().st_size for path in files_in(Path(folder))) - heads <= 500
+            assert is_kept(board, "", keep(board, "", view(number, size)))
+            assert sum(len(board.fetch("", name)[0]) for name in board.listed("")) <= 500
 
 
 def test_a_folder_that_cannot_be_written_to_is_reported(tmp_path: Path) -> None:
     (tmp_path / "shelf").write_text("a file where a folder should be")
     with pytest.raises(StorageFull, match="cannot be kept") as refusal:
-        shelf_in(tmp_path / "shelf").keep("", scan_id(1), [b"bag"])
+        keep(shelf_in(tmp_path / "shelf"), "", b"bag")
     assert "operator" in refusal.value.hint
 
 
@@ -255,57 +278,54 @@ def test_a_full_disk_is_reported_and_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    board = shelf_in(tmp_path)
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(StorageFull, match="no room"):
-        board.keep("", scan_id(1), [b"bag"])
+        keep(shelf_in(tmp_path), "", b"bag")
     assert files_in(tmp_path) == []
 
 
 # At once
 
-
+SCANS = 25
 ROUNDS = 150
 SIZE = 10_000
 
 
-def keep_and_fetch(folder: Path, owner: str, seed: int) -> int:
-    """Keep scans in a folder that is too small for them, and fetch what is there; how many were fetched."""
-    board = shelf_in(folder, max_bytes=SIZE * 10)
-    fetched = 0
+def keep_and_fetch(folder: Path, max_bytes: int, seed: int) -> tuple[int, int]:
+    """Keep scans in turn, each time fetching the latest ones; how many were there, and how many were gone again."""
+    board = shelf_in(folder, max_bytes=max_bytes)
+    fetched = gone = 0
     for number in range(ROUNDS):
-        name = (number * 7 + seed * 3) % 25
-        board.keep(owner, scan_id(name), views_of(name))
-        for listed in board.listed(owner)[:3]:
-            try:
-                assert board.fetch(owner, listed) == views_of(int(listed[5:], 16))
+        keep(board, "", view((number * 7 + seed * 3) % SCANS, SIZE))
+        for name in board.listed("")[:3]:
+            if is_kept(board, "", name):
                 fetched += 1
-            except UnknownScan:
-                continue
-    return fetched
+            else:
+                gone += 1
+    return fetched, gone
 
 
-def views_of(number: int) -> Sequence[bytes]:
-    return [bytes([number]) * SIZE, b"\n" * number]
+def threads() -> Executor:
+    return ThreadPoolExecutor(4)
 
 
-def test_threads_that_keep_scans_at_once_never_see_a_half_written_one(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        fetched = list(pool.map(keep_and_fetch, repeat(tmp_path), ["a"] * 4, range(4)))
-    assert all(fetched)
-    assert not [path for path in files_in(tmp_path) if path.name.startswith("new-")]
+def processes() -> Executor:
+    return ProcessPoolExecutor(2, mp_context=get_context("spawn"))
 
 
-def test_processes_that_keep_scans_at_once_never_see_a_half_written_one(tmp_path: Path) -> None:
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        fetched = list(pool.map(keep_and_fetch, repeat(tmp_path), ["a"] * 2, range(2)))
-    assert all(fetched)
-    assert not [path for path in files_in(tmp_path) if path.name.startswith("new-")]
+@pytest.mark.parametrize("workers", [threads, processes])
+def test_whatever_is_listed_while_others_keep_scans_is_whole(tmp_path: Path, workers: Callable[[], Executor]) -> None:
+    with workers() as pool:
+        counts = list(pool.map(keep_and_fetch, repeat(tmp_path), [SIZE * SCANS * 2] * 4, range(4)))
+    assert [gone for _, gone in counts] == [0, 0, 0, 0]
+    assert len(shelf_in(tmp_path).listed("")) == len(files_in(tmp_path)) == SCANS
 
 
-def test_a_scan_is_stamped_with_the_time_of_its_keeping(tmp_path: Path) -> None:
-    before = time.time() - 1
-    shelf_in(tmp_path).keep("", scan_id(1), [b"bag"])
-    assert [before <= path.stat().st_mtime <= time.time() + 1 for path in files_in(tmp_path)] == [True]
+@pytest.mark.parametrize("workers", [threads, processes])
+def test_those_who_make_room_at_once_do_not_hinder_each_other(tmp_path: Path, workers: Callable[[], Executor]) -> None:
+    with workers() as pool:
+        counts = list(pool.map(keep_and_fetch, repeat(tmp_path), [SIZE * 6] * 4, range(4)))
+    assert all(fetched for fetched, _ in counts)
+    assert len(shelf_in(tmp_path).listed("")) == len(files_in(tmp_path)) > 0

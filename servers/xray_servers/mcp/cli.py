@@ -188,7 +188,8 @@ def _shelf(chosen: Path | None) -> Iterator[Path]:
 def _http_settings(
     host: str, hosts: tuple[str, ...], origins: tuple[str, ...], max_body: int, authorization: Authorization | None
 ) -> HttpSettings:
-    from xray_servers.mcp.http import LOOPBACK, HttpSettings, names_of, origins_of
+    from xray_servers.boundaries import LOOPBACK, names_of, origins_of
+    from xray_servers.mcp.http import HttpSettings
 
     own = () if host in LOOPBACK or host in _EVERY_ADDRESS else names_of(host)
     known = (*LOOPBACK, *own, *hosts)

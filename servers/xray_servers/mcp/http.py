@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,24 +10,22 @@ from mcp.server.auth.middleware.auth_context import AuthContextMiddleware, get_a
 from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from xray_agent_tools.errors import InvalidScan, Overloaded, ScanTooLarge, XrayToolsError, outcome_of
+from xray_agent_tools.errors import InvalidScan, XrayToolsError
 from xray_servers.access import owner_of
+from xray_servers.boundaries import LOOPBACK, AllowedHosts, BoundedBody, refused
 from xray_servers.desk import ScreeningDesk
 from xray_servers.screening import Upload
-
-LOOPBACK = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[::1]", "[::1]:*")
-"""Host headers of a browser on the same machine, on any port."""
 
 _OPEN_PATHS = ("/healthz", "/readyz")
 
@@ -82,7 +78,7 @@ def http_app(server: MCPServer[Any], desk: ScreeningDesk, settings: HttpSettings
     app: ASGIApp = inner
     if settings.authorization is not None:
         app = _guarded(inner, settings.authorization)
-    return _AllowedHosts(_BoundedBody(app, settings.max_body), security)
+    return AllowedHosts(BoundedBody(app, settings.max_body), security)
 
 
 def _routes(desk: ScreeningDesk) -> list[Route]:
@@ -99,7 +95,7 @@ def _routes(desk: ScreeningDesk) -> list[Route]:
             views = await _views_in(request)
             answer = await desk.ask(Upload(views, owner_of(get_access_token())))
         except XrayToolsError as error:
-            return _refused(error)
+            return refused(error)
         return Response(answer.text, status_code=201, media_type="application/json")
 
     return [
@@ -126,11 +122,6 @@ async def _views_in(request: Request) -> tuple[bytes, ...]:
     return views
 
 
-def _refused(error: XrayToolsError) -> Response:
-    headers = {"Retry-After": str(round(error.retry_after))} if isinstance(error, Overloaded) else None
-    return JSONResponse(error.as_dict(), status_code=outcome_of(error).http_status, headers=headers)
-
-
 def _guarded(inner: Starlette, authorization: Authorization) -> ASGIApp:
     """Let only holders of a token in, but for the pages that say how to get one and whether the server lives."""
     metadata = None
@@ -153,75 +144,3 @@ def _guarded(inner: Starlette, authorization: Authorization) -> ASGIApp:
         await (inner if is_open else required)(scope, receive, send)
 
     return AuthenticationMiddleware(AuthContextMiddleware(gate), backend=BearerAuthBackend(authorization.verifier))
-
-
-class _AllowedHosts:
-    """Answers only requests for a known host and from a known origin, whatever their path."""
-
-    def __init__(self, app: ASGIApp, settings: TransportSecuritySettings) -> None:
-        self._app = app
-        self._security = TransportSecurityMiddleware(settings)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            refusal = await self._security.validate_request(Request(scope))
-            if refusal is not None:
-                await refusal(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-
-class _BoundedBody:
-    """Refuses a request that is too large, and says what to do instead."""
-
-    def __init__(self, app: ASGIApp, max_body: int) -> None:
-        self._app = app
-        self._max_body = max_body
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        length = Headers(scope=scope).get("content-length", "")
-        if length.isdecimal() and int(length) > self._max_body:
-            await _refused(_too_large(self._max_body))(scope, receive, send)
-            return
-        received, begun, refused = 0, False, False
-
-        async def counted() -> Message:
-            nonlocal received, refused
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_body and not refused:
-                refused = True
-                if not begun:
-                    await _refused(_too_large(self._max_body))(scope, receive, send)
-            return {"type": "http.disconnect"} if refused else message
-
-        async def passed_on(message: Message) -> None:
-            nonlocal begun
-            if not refused:
-                begun = True
-                await send(message)
-
-        # Further in, a request that was refused here looks like one whose client has gone.
-        with suppress(ClientDisconnect):
-            await self._app(scope, counted, passed_on)
-
-
-def _too_large(max_body: int) -> ScanTooLarge:
-    return ScanTooLarge(
-        f"the request has more than the {max_body} bytes that this server takes",
-        hint="give the path of the scan instead of its bytes, or upload it to /scans as PNG or JPEG",
-    )
-
-
-def names_of(address: str) -> tuple[str, ...]:
-    """The Host headers under which an address that is listened at is known, on any port."""
-    name = f"[{address}]" if ":" in address and not address.startswith("[") else address
-    return (name, f"{name}:*")
-
-
-def origins_of(hosts: Sequence[str]) -> tuple[str, ...]:
-    """The origins of pages that a host itself serves."""
-    return tuple(f"{scheme}://{host}" for host in hosts for scheme in ("http", "https"))

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import ipaddress
-import logging
-import socket
 import sys
 
 import uvicorn
 
 from xray_agent_tools import __version__
-from xray_agent_tools.errors import Misconfigured
 from xray_servers.desk import ScreeningDesk
 from xray_servers.draining import Draining, DrainingServer
+from xray_servers.listening import check_exposure, listening, log_to_stderr
 from xray_servers.mcp.application import LogLevel, build_server
 from xray_servers.mcp.http import HttpSettings, http_app
 from xray_servers.mcp.wire import Wire
 
-logger = logging.getLogger(__name__)
-
 
 def serve_stdio(desk: ScreeningDesk, wire: Wire, log_level: LogLevel) -> None:
     """Serve one client over standard input and output, until it closes them."""
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level)
     server = build_server(desk, log_level=log_level)
     with wire.lent():
         server.run("stdio")
@@ -41,56 +36,14 @@ def serve_http(desk: ScreeningDesk, settings: HttpSettings, host: str, port: int
     Raises:
         Misconfigured: nobody would be kept out, or the address cannot be listened at.
     """
-    check_exposure(host, settings)
-    _log_to_stderr(log_level)
+    check_exposure(host, open_to_all=settings.authorization is None)
+    log_to_stderr(log_level)
     server = build_server(desk, uploads=True, log_level=log_level)
     app = Draining(http_app(server, desk, settings))
     config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
-    with _listening(host, port) as listener:
+    with listening(host, port) as listener:
         sys.stderr.write(_start_line(desk, settings, host, listener.getsockname()[1]) + "\n")
         DrainingServer(config, app, within_s=desk.limits.timeout_s).run(sockets=[listener])
-
-
-def _log_to_stderr(level: LogLevel) -> None:
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-
-
-def check_exposure(host: str, settings: HttpSettings) -> None:
-    """Refuse to serve a network to which nobody has the key.
-
-    Raises:
-        Misconfigured: the address is reachable from other machines, and no authorization is set.
-    """
-    if settings.authorization is None and not is_loopback(host):
-        raise Misconfigured(
-            f"{host} can be reached from other machines, and nobody would need a token",
-            hint="add --token-file or --jwt-issuer, or listen at 127.0.0.1",
-        )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host.strip("[]"), port))
-        listener.listen(128)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise Misconfigured(
-            f"cannot listen at {host}:{port}: {error}", hint="choose another --port, or 0 for a free one"
-        ) from error
-    return listener
 
 
 def _start_line(desk: ScreeningDesk, settings: HttpSettings, host: str, port: int) -> str:

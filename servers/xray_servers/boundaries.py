@@ -1,0 +1,99 @@
+"""What every request over HTTP has to pass: a known host and origin, and a body that is not too large."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from xray_agent_tools.errors import Overloaded, ScanTooLarge, XrayToolsError, outcome_of
+
+LOOPBACK = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[::1]", "[::1]:*")
+"""Host headers of a browser on the same machine, on any port."""
+
+
+def refused(error: XrayToolsError) -> Response:
+    """An error as a response: its status, its JSON, and when to come back."""
+    headers = {"Retry-After": str(round(error.retry_after))} if isinstance(error, Overloaded) else None
+    return JSONResponse(error.as_dict(), status_code=outcome_of(error).http_status, headers=headers)
+
+
+class AllowedHosts:
+    """Answers only requests for a known host and from a known origin, whatever their path."""
+
+    def __init__(self, app: ASGIApp, settings: TransportSecuritySettings) -> None:
+        """Wrap an application."""
+        self._app = app
+        self._security = TransportSecurityMiddleware(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] == "http":
+            refusal = await self._security.validate_request(Request(scope))
+            if refusal is not None:
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class BoundedBody:
+    """Refuses a request that is too large, and says what to do instead."""
+
+    def __init__(self, app: ASGIApp, max_body: int) -> None:
+        """Wrap an application; the bound is in bytes."""
+        self._app = app
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        length = Headers(scope=scope).get("content-length", "")
+        if length.isdecimal() and int(length) > self._max_body:
+            await refused(_too_large(self._max_body))(scope, receive, send)
+            return
+        received, begun, stopped = 0, False, False
+
+        async def counted() -> Message:
+            nonlocal received, stopped
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_body and not stopped:
+                stopped = True
+                if not begun:
+                    await refused(_too_large(self._max_body))(scope, receive, send)
+            return {"type": "http.disconnect"} if stopped else message
+
+        async def passed_on(message: Message) -> None:
+            nonlocal begun
+            if not stopped:
+                begun = True
+                await send(message)
+
+        # Further in, a request that was refused here looks like one whose client has gone.
+        with suppress(ClientDisconnect):
+            await self._app(scope, counted, passed_on)
+
+
+def _too_large(max_body: int) -> ScanTooLarge:
+    return ScanTooLarge(
+        f"the request has more than the {max_body} bytes that this server takes",
+        hint="give the path of the scan instead of its bytes, or upload it to /scans as PNG or JPEG",
+    )
+
+
+def names_of(address: str) -> tuple[str, ...]:
+    """The Host headers under which an address that is listened at is known, on any port."""
+    name = f"[{address}]" if ":" in address and not address.startswith("[") else address
+    return (name, f"{name}:*")
+
+
+def origins_of(hosts: Sequence[str]) -> tuple[str, ...]:
+    """The origins of pages that a host itself serves."""
+    return tuple(f"{scheme}://{host}" for host in hosts for scheme in ("http", "https"))

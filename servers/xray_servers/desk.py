@@ -74,7 +74,7 @@ class ScreeningDesk:
         self.shelf = ScanShelf(settings.shelf, settings.shelf_limits)
         self._readiness = (-math.inf, False)
         self._numbers = itertools.count()
-        self._admitted = 0
+        self.admitted = 0
         self._usual_s = _FIRST_GUESS_S
 
     @asynccontextmanager
@@ -160,7 +160,7 @@ class ScreeningDesk:
             return False
 
     async def _finish(self, work: _Work, request: ToolCall | Upload, number: int) -> Answer:
-        self._admitted += 1
+        self.admitted += 1
         self._tasks.start_soon(self._carry_out, work, request, number)
         try:
             await work.finished.wait()
@@ -204,7 +204,7 @@ class ScreeningDesk:
                 hint="try once more, then tell the operator, whose log has the reason",
             )
         finally:
-            self._admitted -= 1
+            self.admitted -= 1
             work.finished.set()
 
     async def _warm_up(self) -> None:
@@ -215,9 +215,9 @@ class ScreeningDesk:
             logger.exception("a screening process died while it started")
 
     def _refuse_if_full(self) -> None:
-        if self._admitted < self.limits.workers + self.limits.waiting:
+        if self.admitted < self.limits.workers + self.limits.waiting:
             return
-        waiting = max(0, self._admitted - self.limits.workers)
+        waiting = max(0, self.admitted - self.limits.workers)
         wait = max(1, math.ceil(self._usual_s * (waiting + 1) / self.limits.workers))
         raise Overloaded(
             f"{waiting} scans are waiting already; this one was not looked at",

@@ -104,10 +104,12 @@ class Answer:
     Attributes:
         text: the answer as compact JSON.
         picture: a JPEG, from the tool that shows one.
+        image_sha256: hash over the views that were looked at.
     """
 
     text: str
     picture: bytes | None = field(default=None, repr=False)
+    image_sha256: str = ""
 
 
 def carry_out(settings: ScreeningSettings, request: ToolCall | Upload, steps: str | None, number: int) -> Answer:
@@ -194,15 +196,16 @@ class ScreeningRoom:
                 views=len(scan.views),
                 width=first.width,
                 height=first.height,
-            ).model_dump_json()
+            ).model_dump_json(),
+            image_sha256=scan.sha256,
         )
 
     def _run(self, tool: ToolSpec, scan: Scan, arguments: dict[str, Any]) -> Answer:
         run: Callable[..., Any] = getattr(self.screener, tool.name)
         answer = run(scan, **arguments)
         if isinstance(answer, BaseModel):
-            return Answer(answer.model_dump_json())
-        return Answer(answer.caption.model_dump_json(), as_jpeg(answer.picture))
+            return Answer(answer.model_dump_json(), image_sha256=scan.sha256)
+        return Answer(answer.caption.model_dump_json(), as_jpeg(answer.picture), scan.sha256)
 
     def _take_in(self, sources: Sequence[str], owner: str) -> Scan:
         views = [view for source in sources for view in self._content(source, owner)]

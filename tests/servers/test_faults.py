@@ -24,7 +24,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.memory import MemoryObjectReceiveStream
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult
 from PIL import Image
 from xray_servers.access import new_token
 from xray_servers.desk import DeskLimits, ScreeningDesk
@@ -33,10 +33,19 @@ from xray_servers.screening import ScreeningSettings, VlmSettings
 from xray_servers.shelf import ShelfLimits
 
 from tests.library.pictures import bag, encoded
-from tests.servers.running import PATIENCE_S, Running, eventually, is_alive, over_stdio, screening_pids_of, serving
+from tests.servers.memory import ERAS, error_of
+from tests.servers.running import (
+    PATIENCE_S,
+    Running,
+    eventually,
+    is_alive,
+    over_stdio,
+    screening_pids_of,
+    serving,
+    started_with,
+)
 from xray_agent_tools.detector.package import load_package
 
-ERAS = ["auto", "legacy"]
 SCAN = "bag_1.png"
 OTHER_SCAN = "bag_2.png"
 UNHURRIED = DeskLimits(warm=False)
@@ -78,22 +87,14 @@ def bounded(talk: Callable[[], Any]) -> None:
     anyio.run(in_time)
 
 
-def error_of(result: CallToolResult) -> dict[str, Any]:
-    """The error of a failed call, which says what and what now, and can be taken for nothing else."""
-    assert result.is_error
-    assert result.structured_content is None
-    [block] = result.content
-    assert isinstance(block, TextContent)
-    assert "NO_ALARM" not in block.text
-    error: dict[str, Any] = json.loads(block.text)["error"]
+async def failure(client: Client, scan: object, tool: str = "detect_threats", **arguments: Any) -> dict[str, Any]:
+    """Call a tool in vain: its error says what and what now, and can be taken for nothing else."""
+    error = error_of(await client.call_tool(tool, {"scan": scan, **arguments}))
     assert error["code"]
     assert error["message"]
     assert error["hint"]
+    assert "NO_ALARM" not in str(error)
     return error
-
-
-async def failure(client: Client, scan: object, tool: str = "detect_threats", **arguments: Any) -> dict[str, Any]:
-    return error_of(await client.call_tool(tool, {"scan": scan, **arguments}))
 
 
 async def assert_answers(client: Client, root: Path, scan: str = SCAN) -> str:
@@ -167,11 +168,11 @@ async def endpoint(answer: bytes = NONSENSE) -> AsyncIterator[Endpoint]:
             hung_up.set()
             tasks.cancel_scope.cancel()
 
-    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, sender, requests:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, serve)
-            yield Endpoint(listener.extra(SocketAttribute.local_port), requests, answer_now)
-            tasks.cancel_scope.cancel()
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, sender, requests, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, serve)
+        yield Endpoint(listener.extra(SocketAttribute.local_port), requests, answer_now)
+        tasks.cancel_scope.cancel()
 
 
 class Calling:
@@ -193,7 +194,7 @@ async def calling(client: Client, tool: str, scan: str = SCAN, *, step: str | No
     call = Calling()
     begun = anyio.Event()
 
-    async def heard(_: float, __: float | None, message: str | None) -> None:
+    async def heard(progress: float, total: float | None, message: str | None) -> None:
         if message == step:
             begun.set()
 
@@ -236,7 +237,7 @@ def data_uri(content: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
 
-CONTENTS = {
+CONTENTS: dict[str, Callable[[], bytes]] = {
     "cut.png": lambda: encoded(bag())[:900],
     "cut.jpg": lambda: encoded(bag(), "JPEG")[:900],
     "random.png": lambda: bytes((37 * index * index + 11) % 256 for index in range(5000)),
@@ -754,10 +755,10 @@ def test_a_full_queue_says_when_to_come_again_and_those_who_wait_are_answered(
 
 @asynccontextmanager
 async def reached(
-    transport: str, era: str, root: Path, shelf: Path, vlm: Endpoint
+    transport: str, era: str, root: Path, shelf: Path, vlm: Endpoint, *more: str
 ) -> AsyncIterator[tuple[Client, int]]:
     """A client of a server over a transport, and the server's process."""
-    options = ("--root", str(root), "--shelf", str(shelf), *vlm.options)
+    options = ("--root", str(root), "--shelf", str(shelf), *vlm.options, *more)
     if transport == "memory":
         async with in_memory(root, shelf, era, vlm=vlm.settings) as (client, _):
             yield client, os.getpid()
@@ -845,21 +846,70 @@ def test_a_client_that_vanishes_in_mid_call_leaves_a_server_for_the_others(root:
 # A server that is stopped
 
 
-@pytest.mark.parametrize("transport", ["stdio", "http"])
-def test_a_server_that_is_stopped_in_mid_call_leaves_an_error_and_no_process(
-    transport: str, era: str, root: Path, tmp_path: Path
+def test_a_server_that_is_stopped_finishes_what_it_took_in_and_takes_nothing_more(
+    root: Path, tmp_path: Path, era: str
 ) -> None:
     async def talk() -> None:
-        async with endpoint() as vlm, reached(transport, era, root, tmp_path, vlm) as (client, server):
+        async with endpoint() as vlm, reached("http", era, root, tmp_path, vlm) as (client, server):
             async with calling(client, "explain_scan") as call:
                 await vlm.requests.receive()
                 pids = [server, *screening_pids_of(server)]
-                assert len(pids) == 2
                 os.kill(server, signal.SIGTERM)
-            if hasattr(call, "result"):
-                assert error_of(call.result)["code"] == "worker_lost"
-            else:
-                assert call.broken
+                await refusal_of(client)
+                vlm.answer_now.set()
+            assert error_of(call.result)["code"] == "explainer_unavailable"
+            await eventually(lambda: not any(map(is_alive, pids)), "the end of all processes")
+
+    bounded(talk)
+
+
+async def refusal_of(client: Client) -> MCPError:
+    """Call until the server takes no further call."""
+    while True:
+        async with calling(client, "detect_threats", step=WAITING) as call:
+            call.cancel()
+        if hasattr(call, "broken"):
+            return call.broken
+
+
+def test_a_server_that_is_stopped_ends_work_that_does_not_end(root: Path, tmp_path: Path, era: str) -> None:
+    async def talk() -> None:
+        async with endpoint() as vlm, reached("http", era, root, tmp_path, vlm, "--timeout", "6") as (client, server):
+            async with calling(client, "explain_scan") as call:
+                await vlm.requests.receive()
+                pids = [server, *screening_pids_of(server)]
+                os.kill(server, signal.SIGTERM)
+            assert error_of(call.result)["code"] == "timed_out"
+            await eventually(lambda: not any(map(is_alive, pids)), "the end of all processes")
+
+    bounded(talk)
+
+
+def test_a_server_on_standard_input_that_is_stopped_in_mid_call_leaves_an_error_and_no_process(
+    root: Path, tmp_path: Path, era: str
+) -> None:
+    async def talk() -> None:
+        async with endpoint() as vlm, reached("stdio", era, root, tmp_path, vlm) as (client, server):
+            async with calling(client, "explain_scan") as call:
+                await vlm.requests.receive()
+                pids = [server, *screening_pids_of(server)]
+                os.kill(server, signal.SIGTERM)
+            assert "closed" in str(call.broken)
+            await eventually(lambda: not any(map(is_alive, pids)), "the end of all processes")
+
+    bounded(talk)
+
+
+def test_a_client_that_leaves_in_mid_call_takes_its_server_with_it(root: Path, tmp_path: Path, era: str) -> None:
+    async def talk() -> None:
+        async with endpoint() as vlm:
+            async with (
+                reached("stdio", era, root, tmp_path, vlm) as (client, server),
+                calling(client, "explain_scan") as call,
+            ):
+                await vlm.requests.receive()
+                pids = [server, *screening_pids_of(server)]
+                call.cancel()
             await eventually(lambda: not any(map(is_alive, pids)), "the end of all processes")
 
     bounded(talk)
@@ -881,6 +931,6 @@ def test_a_server_that_is_stopped_leaves_no_scan_behind(transport: str, root: Pa
             assert list(tmp_path.glob(f"*/*/{scan_id}"))
             os.kill(pid, signal.SIGTERM)
             await eventually(lambda: not is_alive(pid), "the server's end")
-        assert list(tmp_path.iterdir()) == []
+        assert not list(tmp_path.glob("xray-*"))
 
     bounded(talk)

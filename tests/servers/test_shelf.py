@@ -87,7 +87,7 @@ def test_nobody_sees_the_scan_of_another(owner: str, other: str, views: list[byt
 
 
 def test_the_same_scan_of_two_owners_is_kept_for_each(tmp_path: Path) -> None:
-    board = shelf_in(tmp_path, max_bytes=300)
+    board = shelf_in(tmp_path, max_bytes=350)
     name = keep(board, "a", view(1))
     age(tmp_path, 60)
     assert keep(board, "b", view(1)) == name
@@ -247,6 +247,15 @@ def test_room_is_made_only_at_the_cost_of_its_owner(tmp_path: Path) -> None:
     assert is_kept(board, "a", of_a)
     assert is_kept(board, "a", keep(board, "a", view(4, 290)))
     assert not is_kept(board, "a", of_a)
+
+
+def test_a_scan_that_finds_no_room_costs_its_owner_nothing(tmp_path: Path) -> None:
+    board = shelf_in(tmp_path, max_bytes=400)
+    keep(board, "a", view(1, 300))
+    name = keep(board, "b", view(2, 80))
+    with pytest.raises(StorageFull):
+        keep(board, "b", view(3, 200))
+    assert is_kept(board, "b", name)
 
 
 def test_a_scan_larger_than_the_shelf_is_refused_and_costs_no_other(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +14,7 @@ from xray_agent_tools.screener import Screener
 from xray_agent_tools.tools import TOOLS, run_tool, shared_screener
 
 _LONGEST_ARGUMENTS = 100 * 1024 * 1024
+_QUOTED = 80
 
 
 def strict_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -53,27 +55,47 @@ def answer_call(name: str, arguments: str | dict[str, Any], screener: Screener |
     """
     tool = next((tool for tool in TOOLS if tool.name == name), None)
     if tool is None:
-        known = ", ".join(tool.name for tool in TOOLS)
-        return _error("unknown_tool", f"there is no tool {str(name)[:80]!r}", f"the tools are {known}"), False
+        return unknown_tool(name, [tool.name for tool in TOOLS]), False
     try:
-        answer = run_tool(tool, _read_arguments(arguments), screener or shared_screener())
+        answer = run_tool(tool, read_arguments(arguments), screener or shared_screener())
     except ValidationError as error:
         return _error("invalid_argument", "; ".join(problems_of(error)[:5]), "correct the arguments"), False
     except XrayToolsError as error:
-        return json.dumps(error.as_dict(), separators=(",", ":")), False
+        return error_text(error), False
     return answer.model_dump_json(), True
 
 
-def _read_arguments(arguments: str | dict[str, Any]) -> dict[str, Any]:
+def read_arguments(arguments: str | dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call as an object.
+
+    Raises:
+        InvalidArgument: they are no JSON object, or have more than 100 MiB.
+    """
     if not isinstance(arguments, str):
         return arguments
+    if len(arguments) > _LONGEST_ARGUMENTS:
+        raise InvalidArgument("the arguments are too long", hint="name the scan by its path or its scan_id")
     try:
-        values = json.loads(arguments) if len(arguments) <= _LONGEST_ARGUMENTS else None
+        values = json.loads(arguments)
     except (ValueError, RecursionError) as error:
-        raise InvalidArgument("the arguments are no JSON", hint="send one JSON object") from error
+        raise InvalidArgument(
+            f"the arguments are no JSON: {arguments[:_QUOTED]!r}", hint="send one JSON object"
+        ) from error
     if not isinstance(values, dict):
-        raise InvalidArgument("the arguments are no JSON object, or too long", hint="send one JSON object")
+        raise InvalidArgument(f"the arguments are no JSON object: {arguments[:_QUOTED]!r}", hint="send one JSON object")
     return values
+
+
+def unknown_tool(name: str, known: Iterable[str]) -> str:
+    """What a model that calls a tool that is not there is told."""
+    return _error(
+        "unknown_tool", f"there is no tool {str(name)[:_QUOTED]!r}", f"the tools are {', '.join(known) or 'none'}"
+    )
+
+
+def error_text(error: XrayToolsError) -> str:
+    """An error as compact JSON."""
+    return json.dumps(error.as_dict(), separators=(",", ":"))
 
 
 def _error(code: str, message: str, hint: str) -> str:

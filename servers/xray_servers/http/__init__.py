@@ -1,0 +1,1 @@
+"""The HTTP server: OpenAI-compatible chat, and plain REST."""

@@ -1,0 +1,422 @@
+"""The conversation between a chat model and the tools, whatever API the model speaks.
+
+A :class:`Conversation` takes every decision; :func:`converse` and :func:`converse_async` only wait for the model and
+for whoever answers the calls. What a model writes is data: it is checked, quoted in short and never obeyed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ValidationError
+
+from xray_agent_tools.adapters.calls import error_text, read_arguments, unknown_tool
+from xray_agent_tools.errors import ExplainerUnavailable, InvalidArgument, XrayToolsError
+from xray_agent_tools.report import Verdict
+
+MOST_CALLS = 16
+"""Most calls of one reply that are run; a model that asks for more at once is told to ask again."""
+
+_GRAVITY: dict[Verdict, int] = {"NO_ALARM": 0, "UNKNOWN": 1, "ALARM": 2}
+
+Answerer = Callable[[str, dict[str, Any]], tuple[str, bool]]
+"""Answers a call by tool name and arguments: the text for the model, and whether it is an answer or an error.
+
+An :class:`XrayToolsError` that it raises becomes the text of an error; any other exception ends the run.
+"""
+
+AsyncAnswerer = Callable[[str, dict[str, Any]], Awaitable[tuple[str, bool]]]
+"""An :data:`Answerer` that is awaited. The calls of one reply are answered at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call as the model wrote it.
+
+    Attributes:
+        id: identifier, distinct within one reply.
+        name: name of the tool.
+        arguments: its arguments, JSON text if the model did well.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A model's reply, read.
+
+    Attributes:
+        said: the messages or items to add to the conversation.
+        calls: the tool calls in it.
+        text: its words.
+        refusal: why the model refuses, or None.
+        finish_reason: ``stop``, ``tool_calls``, ``length``, ``content_filter`` or what else the endpoint gave.
+        tokens: how many were read and written, or None if the endpoint does not say.
+    """
+
+    said: list[dict[str, Any]]
+    calls: list[Call]
+    text: str
+    refusal: str | None
+    finish_reason: str | None
+    tokens: tuple[int, int] | None
+
+
+class Dialect(Protocol):
+    """How one API words requests and replies."""
+
+    @property
+    def conversation(self) -> str:
+        """The request's name for the conversation."""
+
+    def read(self, reply: object) -> Turn:
+        """Read a reply.
+
+        Raises:
+            ValueError: it is no reply of this API.
+        """
+
+    def answer(self, call_id: str, text: str) -> dict[str, Any]:
+        """The message or item that answers a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredCall:
+    """A tool call and what became of it.
+
+    Attributes:
+        id: identifier of the call.
+        name: name of the tool, as the model wrote it.
+        arguments: its arguments, as the model wrote them.
+        text: what the model was told: the answer, or the error, as JSON.
+        ok: whether it is an answer.
+        milliseconds: wall-clock time that the answer took; 0 for a call that reached no tool.
+        scan_id: the scan that the answer is about, or None.
+        verdict: the verdict in the answer, or None.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    text: str
+    ok: bool
+    milliseconds: float
+    scan_id: str | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the model's endpoint counted, over all requests.
+
+    Attributes:
+        requests: requests that were answered.
+        input_tokens: tokens read.
+        output_tokens: tokens written.
+        unreported: replies that came without a count, and are missing from both.
+    """
+
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    unreported: int = 0
+
+    def plus(self, tokens: tuple[int, int] | None) -> Usage:
+        """With one more reply."""
+        if tokens is None:
+            return Usage(self.requests + 1, self.input_tokens, self.output_tokens, self.unreported + 1)
+        return Usage(self.requests + 1, self.input_tokens + tokens[0], self.output_tokens + tokens[1], self.unreported)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """A conversation in which a chat model called the tools.
+
+    Attributes:
+        text: the model's final words; empty if it has none.
+        finish_reason: why it stopped: ``stop``, ``length`` (cut off), ``content_filter`` or what else the endpoint gave.
+        refusal: why it refuses to answer, or None.
+        calls: every tool call, in the order in which the model asked.
+        messages: the caller's messages and all that was added, so that the conversation can go on.
+        usage: tokens over all requests.
+    """
+
+    text: str
+    finish_reason: str | None
+    refusal: str | None
+    calls: tuple[AnsweredCall, ...]
+    messages: list[Any]
+    usage: Usage
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model came to the end of an answer, neither refused, nor cut off, nor silent."""
+        return self.finish_reason == "stop" and self.refusal is None and bool(self.text.strip())
+
+    @property
+    def verdicts(self) -> dict[str, Verdict]:
+        """The gravest verdict that the tools gave on each scan, by ``scan_id``; the model's words change none of it."""
+        gravest: dict[str, Verdict] = {}
+        for call in self.calls:
+            if call.scan_id is not None and call.verdict is not None:
+                seen = gravest.get(call.scan_id, call.verdict)
+                gravest[call.scan_id] = max(seen, call.verdict, key=_GRAVITY.__getitem__)
+        return gravest
+
+
+class ChatModelFailed(ExplainerUnavailable):
+    """The chat model answers nonsense, or comes to no answer in the rounds that it was given."""
+
+    code = "chat_model_failed"
+
+    def __init__(self, message: str, *, hint: str, run: ToolRun | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self._run = run
+
+    @property
+    def run(self) -> ToolRun | None:
+        """What was done until then, or None in another process than its own."""
+        return self._run
+
+
+class Conversation:
+    """A chat model's conversation with the tools, from the first request to the last word."""
+
+    def __init__(
+        self,
+        messages: Sequence[Any],
+        *,
+        dialect: Dialect,
+        tools: Sequence[Mapping[str, Any]],
+        options: Mapping[str, Any],
+        max_rounds: int,
+        on_call: Callable[[AnsweredCall], object] | None = None,
+    ) -> None:
+        """Begin with the caller's messages, which stay as they are.
+
+        Args:
+            messages: the conversation so far.
+            dialect: how the API words it.
+            tools: the definitions that the model is offered.
+            options: what else goes into every request.
+            max_rounds: most requests to the model.
+            on_call: hears of each call once it is answered.
+
+        Raises:
+            InvalidArgument: ``messages`` or ``max_rounds`` is wrong, or an option asks for more than one whole reply.
+        """
+        if isinstance(messages, str):
+            raise InvalidArgument("messages is a text", hint='give [{"role": "user", "content": ...}]')
+        if isinstance(max_rounds, bool) or not isinstance(max_rounds, int) or max_rounds < 1:
+            raise InvalidArgument(f"max_rounds is {str(max_rounds)[:40]}", hint="give a whole number from 1")
+        _check_options(options)
+        self._messages = list(messages)
+        self._dialect = dialect
+        self._offered = [name for tool in tools if (name := _name_of(tool)) is not None]
+        self._options = {**options, "tools": list(tools)}
+        self._rounds_left = max_rounds
+        self._on_call = on_call
+        self._round: dict[str, AnsweredCall | None] = {}
+        self._calls: list[AnsweredCall] = []
+        self._last: Turn | None = None
+        self._usage = Usage()
+
+    @property
+    def done(self) -> bool:
+        """Whether the model has had its last word."""
+        return self._last is not None and not self._last.calls
+
+    def request(self) -> dict[str, Any]:
+        """The next request to the model, with the answers to its last calls."""
+        answered = [call for call in self._round.values() if call is not None]
+        self._round = {}
+        self._calls += answered
+        self._messages += [self._dialect.answer(call.id, call.text) for call in answered]
+        self._rounds_left -= 1
+        options = self._options if self._last is None else _unforced(self._options)
+        return {**options, self._dialect.conversation: list(self._messages)}
+
+    def hear(self, reply: object) -> list[tuple[Call, dict[str, Any]]]:
+        """Take the model's reply; returns the calls that wait for an answer, with their arguments.
+
+        A call of a tool that was not offered, and one without readable arguments, is answered here.
+
+        Raises:
+            ChatModelFailed: the reply is none, or it calls tools although the rounds are used up.
+        """
+        try:
+            turn = self._dialect.read(reply)
+        except ValueError as error:
+            reason = "it is no reply of this API" if isinstance(error, ValidationError) else str(error)
+            raise ChatModelFailed(
+                f"the chat model's reply cannot be used: {reason}",
+                hint="check the endpoint's URL and whether it speaks this API",
+                run=self.result(),
+            ) from error
+        self._usage = self._usage.plus(turn.tokens)
+        self._last = turn
+        if turn.calls and self._rounds_left == 0:
+            raise ChatModelFailed(
+                f"no answer after {self._usage.requests} rounds of tool calls",
+                hint="raise max_rounds, or ask for less at once",
+                run=self.result(),
+            )
+        self._messages += turn.said
+        self._round = dict.fromkeys(call.id for call in turn.calls)
+        return [
+            (call, arguments)
+            for place, call in enumerate(turn.calls)
+            if (arguments := self._arguments(call, place)) is not None
+        ]
+
+    @contextmanager
+    def answering(self, call: Call) -> Iterator[Callable[[str, bool], None]]:
+        """Time the answer to a call, and note it; an error that is raised is the answer.
+
+        Yields a function that takes the answer: its text, and whether it is one.
+        """
+        started = time.perf_counter()
+        answer = ("", False)
+
+        def give(text: str, ok: bool) -> None:
+            nonlocal answer
+            answer = (text, ok)
+
+        try:
+            yield give
+        except XrayToolsError as error:
+            answer = (error_text(error), False)
+        self._note(call, *answer, milliseconds=round((time.perf_counter() - started) * 1000, 1))
+
+    def result(self) -> ToolRun:
+        """What was said and done so far."""
+        last = self._last
+        return ToolRun(
+            text=last.text if last else "",
+            finish_reason=last.finish_reason if last else None,
+            refusal=last.refusal if last else None,
+            calls=tuple(self._calls),
+            messages=list(self._messages),
+            usage=self._usage,
+        )
+
+    def _arguments(self, call: Call, place: int) -> dict[str, Any] | None:
+        """The arguments of a call that a tool can answer; None for one that was answered with an error."""
+        if call.name not in self._offered:
+            self._note(call, unknown_tool(call.name, self._offered), ok=False)
+            return None
+        try:
+            if place >= MOST_CALLS:
+                raise InvalidArgument("too many calls at once", hint=f"make at most {MOST_CALLS} calls in one reply")
+            return read_arguments(call.arguments)
+        except InvalidArgument as error:
+            if self._last is not None and self._last.finish_reason == "length":
+                error = InvalidArgument("your reply was cut off", hint="make fewer calls at once, with short arguments")
+            self._note(call, error_text(error), ok=False)
+            return None
+
+    def _note(self, call: Call, text: str, ok: bool, milliseconds: float = 0.0) -> None:
+        scan_id, verdict = _verdict_in(text) if ok else (None, None)
+        answered = AnsweredCall(call.id, call.name, call.arguments, text, ok, milliseconds, scan_id, verdict)
+        self._round[call.id] = answered
+        if self._on_call is not None:
+            self._on_call(answered)
+
+
+def converse(conversation: Conversation, create: Callable[..., object], answer: Answerer) -> ToolRun:
+    """Lead a conversation to its end.
+
+    Args:
+        conversation: one that has not begun.
+        create: sends a request to the model and returns its reply.
+        answer: answers the calls, one after the other.
+
+    Raises:
+        ChatModelFailed: the model comes to no answer.
+    """
+    while not conversation.done:
+        for call, arguments in conversation.hear(create(**conversation.request())):
+            with conversation.answering(call) as give:
+                give(*answer(call.name, arguments))
+    return conversation.result()
+
+
+async def converse_async(
+    conversation: Conversation, create: Callable[..., Awaitable[object]], answer: AsyncAnswerer
+) -> ToolRun:
+    """Lead a conversation to its end, on an asyncio event loop.
+
+    Args:
+        conversation: one that has not begun.
+        create: sends a request to the model and returns its reply.
+        answer: answers the calls; those of one reply at the same time.
+
+    Raises:
+        ChatModelFailed: the model comes to no answer.
+    """
+
+    async def respond(call: Call, arguments: dict[str, Any]) -> None:
+        with conversation.answering(call) as give:
+            give(*await answer(call.name, arguments))
+
+    while not conversation.done:
+        calls = conversation.hear(await create(**conversation.request()))
+        await _together(respond(call, arguments) for call, arguments in calls)
+    return conversation.result()
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in work:
+                group.create_task(one)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    for name in ("stream", "background"):
+        if options.get(name):
+            raise InvalidArgument(f"{name} is set", hint="leave it out: the loop needs whole replies")
+    if options.get("n") not in (None, 1):
+        raise InvalidArgument("n asks for several replies", hint="leave it out: a conversation has one reply a turn")
+
+
+def _unforced(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for every request but the first: a model that has to call a tool each time can never answer."""
+    choice = options.get("tool_choice")
+    forced = choice == "required" or (isinstance(choice, dict) and choice.get("type") == "function")
+    return {**options, "tool_choice": "auto"} if forced else dict(options)
+
+
+def _name_of(tool: Mapping[str, Any]) -> str | None:
+    """The name in a function's definition, for Chat Completions or for Responses."""
+    named = tool.get("function", tool)
+    return named.get("name") if tool.get("type") == "function" else None
+
+
+class _Judged(BaseModel):
+    verdict: Verdict
+
+
+class _Answer(BaseModel):
+    scan_id: str
+    verdict: Verdict | None = None
+    report: _Judged | None = None
+
+
+def _verdict_in(text: str) -> tuple[str | None, Verdict | None]:
+    """The scan and the verdict that an answer speaks of; an assessment carries it in its report."""
+    try:
+        answer = _Answer.model_validate_json(text)
+    except ValidationError:
+        return None, None
+    return answer.scan_id, answer.verdict or (answer.report.verdict if answer.report else None)

@@ -9,30 +9,37 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from pathlib import Path
 
 import openai
 
-from xray_agent_tools.adapters import openai as adapter
+from xray_agent_tools import Screener, XrayToolsError
+from xray_agent_tools.adapters.openai import AnsweredCall, ToolRun, run_tools
 
 MOST_ROUNDS = 6
 
 
-def ask(client: openai.OpenAI, model: str, scan: str, question: str) -> str:
-    """Run the tool loop until the model answers in words."""
-    messages: list[Any] = [{"role": "user", "content": f"{question}\nThe scan is the file {scan}."}]
-    for _ in range(MOST_ROUNDS):
-        tools: Any = adapter.tools()
-        message = client.chat.completions.create(model=model, messages=messages, tools=tools).choices[0].message
-        if not message.tool_calls:
-            return message.content or ""
-        messages.append(message.model_dump(exclude_none=True))
-        for call in message.tool_calls:
-            if call.type == "function":
-                content = adapter.call_tool(call.function.name, call.function.arguments)
-                messages.append({"role": "tool", "tool_call_id": call.id, "content": content})
-    raise RuntimeError(f"no answer after {MOST_ROUNDS} rounds of tool calls")
+def ask(client: openai.OpenAI, model: str, scan: str, question: str) -> ToolRun:
+    """Let the model call the tools, which read nothing outside the scan's folder, until it answers in words."""
+    return run_tools(
+        client,
+        model=model,
+        messages=[{"role": "user", "content": f"{question}\nThe scan is the file {scan}."}],
+        screener=Screener(roots=[Path(scan).parent]),
+        max_rounds=MOST_ROUNDS,
+        on_call=show,
+    )
+
+
+def show(call: AnsweredCall) -> None:
+    """Print a call as it is answered."""
+    print(f"  {call.name}: {call.verdict or 'answered' if call.ok else call.text} ({call.milliseconds:.0f} ms)")
 
 
 if __name__ == "__main__":
-    print(ask(openai.OpenAI(), os.environ.get("XRAY_CHAT_MODEL", "gpt-5-mini"), sys.argv[1], sys.argv[2]))
+    try:
+        run = ask(openai.OpenAI(), os.environ.get("XRAY_CHAT_MODEL", "gpt-5-mini"), sys.argv[1], sys.argv[2])
+    except XrayToolsError as error:
+        sys.exit(str(error))
+    print(run.text if run.complete else f"No whole answer: {run.refusal or run.finish_reason}. {run.text}")
+    print("What the tools found, whatever the words say:", run.verdicts or "nothing was looked at")

@@ -195,7 +195,7 @@ def _bytes_of_text(text: str, roots: Sequence[Path] | None, limits: ScanLimits) 
     names_path = len(text) <= _LONGEST_PATH and text.isprintable()
     # Whether a file outside the roots exists must not show, so such a path is refused before anybody looks.
     outside = names_path and roots is not None and not _lies_in(text, roots)
-    if names_path and not outside and os.path.lexists(os.path.abspath(text)):
+    if names_path and not outside and os.path.lexists(text if roots is None else os.path.abspath(text)):
         return _read_file(text, roots, limits)
     if len(text) >= _SHORTEST_BASE64 and _BASE64_CHARACTERS.fullmatch(text[:_LONGEST_PATH]):
         return _from_base64(text, limits)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.types import INVALID_REQUEST
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -17,10 +19,26 @@ LOOPBACK = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[::1]", "[:
 """Host headers of a browser on the same machine, on any port."""
 
 
+Refusal = Callable[[XrayToolsError], Response]
+"""How a server words an error that ends a request before any route is reached."""
+
+
 def refused(error: XrayToolsError) -> Response:
     """An error as a response: its status, its JSON, and when to come back."""
-    headers = {"Retry-After": str(round(error.retry_after))} if isinstance(error, Overloaded) else None
-    return JSONResponse(error.as_dict(), status_code=outcome_of(error).http_status, headers=headers)
+    return JSONResponse(error.as_dict(), status_code=outcome_of(error).http_status, headers=retry_after(error))
+
+
+def refused_by_protocol(error: XrayToolsError) -> Response:
+    """The same as a JSON-RPC error, because clients of the Model Context Protocol show nothing else to an agent."""
+    reason = error.as_dict()["error"]
+    text = json.dumps(error.as_dict(), separators=(",", ":"))
+    body = {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": text, "data": reason}}
+    return JSONResponse(body, status_code=outcome_of(error).http_status, headers=retry_after(error))
+
+
+def retry_after(error: XrayToolsError) -> dict[str, str] | None:
+    """The header that says when to come back, for an error that knows."""
+    return {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, Overloaded) else None
 
 
 class AllowedHosts:
@@ -44,10 +62,11 @@ class AllowedHosts:
 class BoundedBody:
     """Refuses a request that is too large, and says what to do instead."""
 
-    def __init__(self, app: ASGIApp, max_body: int) -> None:
+    def __init__(self, app: ASGIApp, max_body: int, refusal: Refusal) -> None:
         """Wrap an application; the bound is in bytes."""
         self._app = app
         self._max_body = max_body
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -56,7 +75,7 @@ class BoundedBody:
             return
         length = Headers(scope=scope).get("content-length", "")
         if length.isdecimal() and int(length) > self._max_body:
-            await refused(_too_large(self._max_body))(scope, receive, send)
+            await self._refusal(_too_large(self._max_body))(scope, receive, send)
             return
         received, begun, stopped = 0, False, False
 
@@ -67,7 +86,7 @@ class BoundedBody:
             if received > self._max_body and not stopped:
                 stopped = True
                 if not begun:
-                    await refused(_too_large(self._max_body))(scope, receive, send)
+                    await self._refusal(_too_large(self._max_body))(scope, receive, send)
             return {"type": "http.disconnect"} if stopped else message
 
         async def passed_on(message: Message) -> None:

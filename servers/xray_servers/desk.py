@@ -87,7 +87,7 @@ class ScreeningDesk:
         self._steps = StepListener()
         async with anyio.create_task_group() as tasks:
             self._tasks: TaskGroup = tasks
-            tasks.start_soon(self._steps.listen)
+            await tasks.start(self._steps.listen)
             if self.limits.warm:
                 for _ in range(self.limits.workers):
                     tasks.start_soon(self._warm_up)
@@ -180,10 +180,18 @@ class ScreeningDesk:
                 async with self._seats:
                     work.running = True
                     started = time.perf_counter()
-                    work.answer = await to_process.run_sync(
-                        carry_out, self.settings, request, address, number, cancellable=True, limiter=self._processes
-                    )
-                    self._usual_s = _MEMORY * self._usual_s + (1 - _MEMORY) * (time.perf_counter() - started)
+                    try:
+                        work.answer = await to_process.run_sync(
+                            carry_out,
+                            self.settings,
+                            request,
+                            address,
+                            number,
+                            cancellable=True,
+                            limiter=self._processes,
+                        )
+                    finally:
+                        self._learn(time.perf_counter() - started)
             if work.scope.cancelled_caught:
                 work.error = self._timed_out(work.running)
         except XrayToolsError as error:
@@ -206,6 +214,9 @@ class ScreeningDesk:
         finally:
             self.admitted -= 1
             work.finished.set()
+
+    def _learn(self, took_s: float) -> None:
+        self._usual_s = _MEMORY * self._usual_s + (1 - _MEMORY) * took_s
 
     async def _warm_up(self) -> None:
         try:

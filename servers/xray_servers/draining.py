@@ -7,10 +7,10 @@ import socket
 import anyio
 import uvicorn
 from sse_starlette.sse import AppStatus
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from xray_agent_tools.errors import Overloaded
+from xray_servers.boundaries import Refusal
 
 _LOOK_AGAIN_S = 0.05
 _FLUSHED_WITHIN_S = 5
@@ -19,9 +19,10 @@ _FLUSHED_WITHIN_S = 5
 class Draining:
     """Counts the requests that ask for work, and refuses further ones once the server stops."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, refusal: Refusal) -> None:
         """Wrap an application."""
         self._app = app
+        self._refusal = refusal
         self._stopping = False
         self.working = 0
 
@@ -34,7 +35,7 @@ class Draining:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD"}:
             await self._app(scope, receive, send)
         elif self._stopping:
-            await _refusal(scope, receive, send)
+            await self._refusal(_stopping())(scope, receive, send)
         else:
             self.working += 1
             try:
@@ -43,10 +44,8 @@ class Draining:
                 self.working -= 1
 
 
-async def _refusal(scope: Scope, receive: Receive, send: Send) -> None:
-    error = Overloaded("the server is stopping", hint="call again in a few seconds", retry_after=5.0)
-    response = JSONResponse(error.as_dict(), status_code=503, headers={"Retry-After": "5", "Connection": "close"})
-    await response(scope, receive, send)
+def _stopping() -> Overloaded:
+    return Overloaded("the server is stopping", hint="call again in a few seconds", retry_after=5.0)
 
 
 class DrainingServer(uvicorn.Server):

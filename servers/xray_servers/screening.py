@@ -169,7 +169,7 @@ class ScreeningRoom:
         self.screener = Screener(
             model=settings.model,
             explainer=_explainer(settings.vlm),
-            policy=_policy(settings.policy),
+            policy=policy_named(settings.policy),
             roots=settings.roots,
             limits=settings.limits,
         )
@@ -276,7 +276,12 @@ def _explainer(vlm: VlmSettings | None) -> Explainer | None:
     return VlmExplainer(base_url=vlm.base_url, model=vlm.model, api_key=vlm.api_key)
 
 
-def _policy(name: str) -> str | Path:
+def policy_named(name: str) -> str | Path:
+    """The policy that a setting names: a YAML file, or the name of an embedded one.
+
+    Raises:
+        Misconfigured: there is no such file.
+    """
     path = Path(name)
     if path.suffix in {".yaml", ".yml"} and not path.is_file():
         raise Misconfigured(f"there is no policy file {name}", hint="correct the server's --policy")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -176,13 +177,16 @@ def desk_of(
 
     Raises:
         Misconfigured: the options contradict each other.
+        InvalidPolicy: there is no such policy, or it breaks the rules for policies.
     """
+    from xray_agent_tools.declaration.policy import load_policy
     from xray_servers.desk import DeskLimits, ScreeningDesk
-    from xray_servers.screening import ScreeningSettings, VlmSettings
+    from xray_servers.screening import ScreeningSettings, VlmSettings, policy_named
     from xray_servers.shelf import ShelfLimits
 
     if (vlm_url is None) != (vlm_model is None):
         raise Misconfigured("--vlm-url and --vlm-model go together", hint="give both, or neither")
+    load_policy(policy_named(policy))
     vlm = None
     if vlm_url is not None and vlm_model is not None:
         vlm = VlmSettings(vlm_url, vlm_model, os.environ.get("XRAY_VLM_KEY", "none"))
@@ -201,6 +205,14 @@ def desk_of(
 def shelf_at(chosen: Path | None) -> Iterator[Path]:
     """The folder that scans are kept in; one of our own making is removed at the end."""
     if chosen is not None:
+        try:
+            chosen.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise Misconfigured(
+                f"scans cannot be kept in {chosen}: {error.strerror}", hint="choose another --shelf"
+            ) from error
+        if not os.access(chosen, os.W_OK | os.X_OK):
+            raise Misconfigured(f"scans cannot be kept in {chosen}", hint="choose another --shelf, or allow writing")
         yield chosen
         return
     with tempfile.TemporaryDirectory(prefix="xray-scans-", ignore_cleanup_errors=True) as folder:
@@ -237,7 +249,17 @@ def verifier_of(
         verifiers.append(JwtTokens(issuer=jwt_issuer, audience=resource_url, keys=signing_keys(jwt_keys)))
     elif jwt_keys is not None:
         raise Misconfigured("--jwt-keys without --jwt-issuer keeps nobody out", hint="give both")
+    elif resource_url is not None and token_file is None:
+        raise Misconfigured("--resource-url says nothing without tokens", hint="add --token-file or --jwt-issuer")
+    for option, url in (("--jwt-issuer", jwt_issuer), ("--resource-url", resource_url)):
+        if url is not None and not _is_url(url):
+            raise Misconfigured(f"{option} {url!r} is no URL", hint="give it as https://screening.example.org/mcp")
     return FirstOf(verifiers) if verifiers else None
+
+
+def _is_url(text: str) -> bool:
+    parts = urlsplit(text)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 @click.command()

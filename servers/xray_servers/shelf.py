@@ -127,13 +127,14 @@ class ScanShelf:
         if now >= self._sweep_due or self._counted + size > self._limits.max_bytes:
             self._sweep_due = now + _SWEEP_EVERY_S
             self._counted = self._sweep()
-            for scan in _kept(board):
+            own = _kept(board)
+            if self._counted - sum(scan.size for scan in own) + size > self._limits.max_bytes:
+                raise _no_room()
+            for scan in own:
                 if self._counted + size <= self._limits.max_bytes:
                     break
                 self._counted -= scan.size
                 scan.path.unlink(missing_ok=True)
-            if self._counted + size > self._limits.max_bytes:
-                raise _no_room()
         self._counted += size
 
     def _sweep(self) -> int:

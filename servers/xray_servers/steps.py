@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 
 import anyio
+from anyio import TASK_STATUS_IGNORED
+from anyio.abc import TaskStatus
 
 from xray_agent_tools import progress
 
@@ -60,14 +62,17 @@ class StepListener:
         finally:
             del self._heard[number]
 
-    async def listen(self) -> None:
-        """Listen until cancelled."""
+    async def listen(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Listen until cancelled; the task has started when steps can be told."""
         with self._folder:
             if _possible():
-                await self._pass_on()
+                await self._pass_on(task_status)
+            else:
+                task_status.started()
 
-    async def _pass_on(self) -> None:
+    async def _pass_on(self, task_status: TaskStatus[None]) -> None:
         async with await anyio.create_unix_datagram_socket(local_path=self._path) as received:
+            task_status.started()
             async for message, _ in received:
                 with suppress(ValueError, TypeError):
                     number, step = json.loads(message)

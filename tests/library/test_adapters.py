@@ -207,6 +207,19 @@ def test_views_may_be_given_in_different_ways_and_a_list_of_one_is_that_view(tmp
     assert scan_id([side, top]) != scan_id([top, side])
 
 
+def test_views_may_be_the_json_text_of_a_list_and_a_name_in_brackets_is_still_a_name(tmp_path: Path) -> None:
+    views = scan_files(tmp_path)
+    odd = tmp_path / "[top].png"
+    odd.write_bytes(Path(views[0]).read_bytes())
+    screener = screener_that_finds(found("gun"))
+    text, plain = (asked("detect_threats", screener, scan=scan)["scan_id"] for scan in (json.dumps(views), views))
+    assert text == plain
+    for name in ("[top].png", '["top.png"'):
+        values = TOOLS[0].input_model.model_validate({"scan": name})
+        assert values.model_dump()["scan"] == name
+    assert asked("detect_threats", screener, scan=str(odd))["verdict"] == "ALARM"
+
+
 @pytest.mark.parametrize(
     ("scan", "code"),
     [([], "invalid_scan"), (["GOOD", "missing.png"], "invalid_scan"), (["GOOD"] * 9, "scan_too_large")],

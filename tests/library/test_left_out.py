@@ -31,7 +31,7 @@ def both(boxes: list[RawDetection], most: int) -> tuple[ThreatReport, ThreatRepo
 
 
 @given(boxes_found, most_listed)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_the_verdict_and_the_summary_never_depend_on_how_many_are_listed(boxes: list[RawDetection], most: int) -> None:
     whole, short = both(boxes, most)
     assert (short.verdict, short.summary) == (whole.verdict, whole.summary)
@@ -43,7 +43,7 @@ def test_the_verdict_and_the_summary_never_depend_on_how_many_are_listed(boxes: 
 
 
 @given(boxes_found, most_listed)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_what_is_listed_and_what_is_left_out_are_all_that_was_found(boxes: list[RawDetection], most: int) -> None:
     whole, short = both(boxes, most)
     assert whole.left_out == 0
@@ -52,7 +52,7 @@ def test_what_is_listed_and_what_is_left_out_are_all_that_was_found(boxes: list[
 
 
 @given(boxes_found, most_listed)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_what_is_listed_keeps_its_id_and_its_place(boxes: list[RawDetection], most: int) -> None:
     whole, short = both(boxes, most)
     listed = {detection.id for detection in short.detections}
@@ -60,7 +60,7 @@ def test_what_is_listed_keeps_its_id_and_its_place(boxes: list[RawDetection], mo
 
 
 @given(boxes_found, most_listed)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_what_alarms_is_left_out_last_of_all(boxes: list[RawDetection], most: int) -> None:
     whole, short = both(boxes, most)
     alarming = [detection for detection in whole.detections if detection.alarms]
@@ -140,7 +140,7 @@ def test_a_report_whose_limit_was_never_reached_is_whole() -> None:
 
 
 @given(boxes_found, most_listed, st.lists(st.sampled_from(["knife", "lighter", "laptop", "a thing"]), max_size=3))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_an_assessment_rests_on_everything_while_its_report_is_shortened(
     boxes: list[RawDetection], most: int, declared: list[str]
 ) -> None:
@@ -172,7 +172,7 @@ def test_an_assessment_carries_the_report_that_detect_threats_gives_with_the_sam
 
 
 @given(boxes_found, most_listed, st.sampled_from([None, "Where is the knife?", "Is there a gun?", "How many items?"]))
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_an_explanation_gives_its_whole_answer_and_counts_the_findings_left_out(
     boxes: list[RawDetection], most: int, question: str | None
 ) -> None:

@@ -89,12 +89,17 @@ def test_the_noisiest_picture_stays_small_enough_for_every_client(values: list[i
     assert sent.width == sent.height <= LONGEST_SIDE_PX
 
 
-@given(st.integers(1, 400), st.integers(1, 400), st.integers(20_000, 200_000))
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(2_000, 200_000))
 @settings(max_examples=40)
 def test_a_jpeg_stays_within_the_bound_asked_for(width: int, height: int, most_bytes: int) -> None:
     content = as_jpeg(noise(width, height, [0, 255]), most_bytes=most_bytes)
     assert len(content) <= most_bytes
     assert opened(content).mode == "RGB"
+
+
+def test_a_bound_that_no_picture_can_keep_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="100 bytes"):
+        as_jpeg(noise(30, 30, [0, 255]), most_bytes=100)
 
 
 def test_a_picture_is_made_coarser_only_as_far_as_it_must() -> None:

@@ -166,7 +166,7 @@ def box_within(shares: tuple[float, float, float, float], width: int, height: in
 
 
 @given(corners, sizes)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_a_caption_tells_the_true_size_and_a_part_within_the_view(
     shares: tuple[float, float, float, float], size: tuple[int, int]
 ) -> None:
@@ -187,6 +187,7 @@ def test_a_caption_tells_the_true_size_and_a_part_within_the_view(
 
 
 @given(st.floats(0, 10), st.floats(0, 10))
+@settings(max_examples=30)
 def test_a_wider_margin_never_shows_less(first: float, second: float) -> None:
     scan = load_scan(bag())
     (gun,) = screener_that_finds(GUN).detect_threats(scan).detections

@@ -187,7 +187,7 @@ class Calling:
 
 @asynccontextmanager
 async def calling(client: Client, tool: str, scan: str = SCAN, *, step: str | None = None) -> AsyncIterator[Calling]:
-    """Call a tool while the block goes on, which begins when the server has told a step.
+    """Call a tool while the block goes on, which begins when the server has told a step or the call is over.
 
     When the block ends, the call is over: it has a result, or the error of a broken connection, or was cancelled.
     """
@@ -201,16 +201,17 @@ async def calling(client: Client, tool: str, scan: str = SCAN, *, step: str | No
     async def carry_out() -> None:
         with anyio.CancelScope() as scope:
             call.cancel = scope.cancel
-            if step is None:
-                begun.set()
             try:
                 call.result = await client.call_tool(tool, {"scan": scan}, progress_callback=heard)
             except MCPError as error:
                 call.broken = error
+            finally:
+                begun.set()
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(carry_out)
-        await begun.wait()
+        if step is not None:
+            await begun.wait()
         yield call
 
 
@@ -361,6 +362,21 @@ def test_a_resource_of_an_unknown_scan_is_an_error(running: Running, root: Path,
                     await client.read_resource(address)
             scan_id = await assert_answers(client, root)
             assert (await client.read_resource(f"xray://scans/{scan_id}/report")).contents
+
+    bounded(talk)
+
+
+def test_a_body_over_the_limit_is_refused_with_what_to_do_instead(root: Path, era: str) -> None:
+    async def talk() -> None:
+        with serving("--root", str(root), "--max-body-mib", "1") as server:
+            async with Client(server.url, mode=era) as client:
+                with pytest.raises(MCPError, match="scan_too_large.*give the path of the scan"):
+                    await client.call_tool("detect_threats", {"scan": data_uri(bytes(1_500_000))})
+                await assert_answers(client, root)
+            async with httpx2.AsyncClient(timeout=PATIENCE_S) as http:
+                answer = await http.post(f"{server.origin}/scans", content=bytes(1_500_000))
+                assert answer.status_code == 413
+                assert answer.json()["error"]["code"] == "scan_too_large"
 
     bounded(talk)
 
@@ -855,7 +871,7 @@ def test_a_server_that_is_stopped_finishes_what_it_took_in_and_takes_nothing_mor
                 await vlm.requests.receive()
                 pids = [server, *screening_pids_of(server)]
                 os.kill(server, signal.SIGTERM)
-                await refusal_of(client)
+                assert "the server is stopping" in str(await refusal_of(client))
                 vlm.answer_now.set()
             assert error_of(call.result)["code"] == "explainer_unavailable"
             await eventually(lambda: not any(map(is_alive, pids)), "the end of all processes")

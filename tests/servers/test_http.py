@@ -39,6 +39,7 @@ SCANS = ROOT / "examples" / "scans"
 SCAN = SCANS / "bag_1.png"
 ERAS = ["auto", "legacy"]
 AT_HOME = "http://127.0.0.1:8710"
+UNHURRIED = DeskLimits(warm=False)
 
 ISSUER = "https://id.example"
 RESOURCE = "https://xray.example/mcp"
@@ -52,7 +53,7 @@ def app_for(
     folder: Path,
     *,
     authorization: Authorization | None = None,
-    limits: DeskLimits = DeskLimits(warm=False),
+    limits: DeskLimits = UNHURRIED,
     model: str = "default",
     **options: Any,
 ) -> ASGIApp:

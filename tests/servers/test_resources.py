@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 from io import BytesIO
-from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -213,7 +212,7 @@ def test_what_is_not_offered_is_refused(agent: Conversation, uri: str) -> None:
     assert agent.refusal_of(uri).code == INVALID_PARAMS
 
 
-def test_the_scan_of_another_owner_cannot_be_read(agent: Conversation, tmp_path: Path) -> None:
+def test_the_scan_of_another_owner_cannot_be_read(agent: Conversation) -> None:
     content = (SCANS / "bag_3.png").read_bytes()
     name = scan_id_of([content])
     agent.desk.shelf.keep("officer-7", name, [content])

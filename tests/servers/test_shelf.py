@@ -298,7 +298,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing_half_written(
 # At once
 
 SCANS = 25
-ROUNDS = 150
+ROUNDS = 80
 SIZE = 10_000
 
 

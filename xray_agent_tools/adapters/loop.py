@@ -13,16 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from xray_agent_tools.adapters.calls import error_text, read_arguments, unknown_tool
-from xray_agent_tools.errors import ExplainerUnavailable, InvalidArgument, XrayToolsError
-from xray_agent_tools.report import Verdict
+from xray_agent_tools.adapters.run import AnsweredCall, ChatModelFailed, ToolRun, Usage, verdict_in
+from xray_agent_tools.errors import InvalidArgument, XrayToolsError
 
 MOST_CALLS = 16
 """Most calls of one reply that are run; a model that asks for more at once is told to ask again."""
 
-_GRAVITY: dict[Verdict, int] = {"NO_ALARM": 0, "UNKNOWN": 1, "ALARM": 2}
+_CUT_OFF = InvalidArgument("your reply was cut off", hint="make fewer calls at once, with short arguments")
 
 Answerer = Callable[[str, dict[str, Any]], tuple[str, bool]]
 """Answers a call by tool name and arguments: the text for the model, and whether it is an answer or an error.
@@ -86,105 +86,6 @@ class Dialect(Protocol):
 
     def answer(self, call_id: str, text: str) -> dict[str, Any]:
         """The message or item that answers a call."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnsweredCall:
-    """A tool call and what became of it.
-
-    Attributes:
-        id: identifier of the call.
-        name: name of the tool, as the model wrote it.
-        arguments: its arguments, as the model wrote them.
-        text: what the model was told: the answer, or the error, as JSON.
-        ok: whether it is an answer.
-        milliseconds: wall-clock time that the answer took; 0 for a call that reached no tool.
-        scan_id: the scan that the answer is about, or None.
-        verdict: the verdict in the answer, or None.
-    """
-
-    id: str
-    name: str
-    arguments: str
-    text: str
-    ok: bool
-    milliseconds: float
-    scan_id: str | None
-    verdict: Verdict | None
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What the model's endpoint counted, over all requests.
-
-    Attributes:
-        requests: requests that were answered.
-        input_tokens: tokens read.
-        output_tokens: tokens written.
-        unreported: replies that came without a count, and are missing from both.
-    """
-
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    unreported: int = 0
-
-    def plus(self, tokens: tuple[int, int] | None) -> Usage:
-        """With one more reply."""
-        if tokens is None:
-            return Usage(self.requests + 1, self.input_tokens, self.output_tokens, self.unreported + 1)
-        return Usage(self.requests + 1, self.input_tokens + tokens[0], self.output_tokens + tokens[1], self.unreported)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolRun:
-    """A conversation in which a chat model called the tools.
-
-    Attributes:
-        text: the model's final words; empty if it has none.
-        finish_reason: why it stopped: ``stop``, ``length`` (cut off), ``content_filter`` or what else the endpoint gave.
-        refusal: why it refuses to answer, or None.
-        calls: every tool call, in the order in which the model asked.
-        messages: the caller's messages and all that was added, so that the conversation can go on.
-        usage: tokens over all requests.
-    """
-
-    text: str
-    finish_reason: str | None
-    refusal: str | None
-    calls: tuple[AnsweredCall, ...]
-    messages: list[Any]
-    usage: Usage
-
-    @property
-    def complete(self) -> bool:
-        """Whether the model came to the end of an answer, neither refused, nor cut off, nor silent."""
-        return self.finish_reason == "stop" and self.refusal is None and bool(self.text.strip())
-
-    @property
-    def verdicts(self) -> dict[str, Verdict]:
-        """The gravest verdict that the tools gave on each scan, by ``scan_id``; the model's words change none of it."""
-        gravest: dict[str, Verdict] = {}
-        for call in self.calls:
-            if call.scan_id is not None and call.verdict is not None:
-                seen = gravest.get(call.scan_id, call.verdict)
-                gravest[call.scan_id] = max(seen, call.verdict, key=_GRAVITY.__getitem__)
-        return gravest
-
-
-class ChatModelFailed(ExplainerUnavailable):
-    """The chat model answers nonsense, or comes to no answer in the rounds that it was given."""
-
-    code = "chat_model_failed"
-
-    def __init__(self, message: str, *, hint: str, run: ToolRun | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self._run = run
-
-    @property
-    def run(self) -> ToolRun | None:
-        """What was done until then, or None in another process than its own."""
-        return self._run
 
 
 class Conversation:
@@ -271,10 +172,11 @@ class Conversation:
             )
         self._messages += turn.said
         self._round = dict.fromkeys(call.id for call in turn.calls)
+        cut_off = turn.finish_reason == "length"
         return [
             (call, arguments)
             for place, call in enumerate(turn.calls)
-            if (arguments := self._arguments(call, place)) is not None
+            if (arguments := self._arguments(call, place=place, cut_off=cut_off)) is not None
         ]
 
     @contextmanager
@@ -308,7 +210,7 @@ class Conversation:
             usage=self._usage,
         )
 
-    def _arguments(self, call: Call, place: int) -> dict[str, Any] | None:
+    def _arguments(self, call: Call, *, place: int, cut_off: bool) -> dict[str, Any] | None:
         """The arguments of a call that a tool can answer; None for one that was answered with an error."""
         if call.name not in self._offered:
             self._note(call, unknown_tool(call.name, self._offered), ok=False)
@@ -318,13 +220,11 @@ class Conversation:
                 raise InvalidArgument("too many calls at once", hint=f"make at most {MOST_CALLS} calls in one reply")
             return read_arguments(call.arguments)
         except InvalidArgument as error:
-            if self._last is not None and self._last.finish_reason == "length":
-                error = InvalidArgument("your reply was cut off", hint="make fewer calls at once, with short arguments")
-            self._note(call, error_text(error), ok=False)
+            self._note(call, error_text(_CUT_OFF if cut_off else error), ok=False)
             return None
 
     def _note(self, call: Call, text: str, ok: bool, milliseconds: float = 0.0) -> None:
-        scan_id, verdict = _verdict_in(text) if ok else (None, None)
+        scan_id, verdict = verdict_in(text) if ok else (None, None)
         answered = AnsweredCall(call.id, call.name, call.arguments, text, ok, milliseconds, scan_id, verdict)
         self._round[call.id] = answered
         if self._on_call is not None:
@@ -401,22 +301,3 @@ def _name_of(tool: Mapping[str, Any]) -> str | None:
     """The name in a function's definition, for Chat Completions or for Responses."""
     named = tool.get("function", tool)
     return named.get("name") if tool.get("type") == "function" else None
-
-
-class _Judged(BaseModel):
-    verdict: Verdict
-
-
-class _Answer(BaseModel):
-    scan_id: str
-    verdict: Verdict | None = None
-    report: _Judged | None = None
-
-
-def _verdict_in(text: str) -> tuple[str | None, Verdict | None]:
-    """The scan and the verdict that an answer speaks of; an assessment carries it in its report."""
-    try:
-        answer = _Answer.model_validate_json(text)
-    except ValidationError:
-        return None, None
-    return answer.scan_id, answer.verdict or (answer.report.verdict if answer.report else None)

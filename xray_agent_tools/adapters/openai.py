@@ -7,28 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Protocol, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field
-
-from xray_agent_tools.adapters.calls import answer_call, read_arguments, strict_schema
-from xray_agent_tools.adapters.loop import (
-    AnsweredCall,
-    Answerer,
-    AsyncAnswerer,
-    Call,
-    ChatModelFailed,
-    Conversation,
-    Dialect,
-    ToolRun,
-    Turn,
-    Usage,
-    converse,
-    converse_async,
-)
+from xray_agent_tools.adapters.calls import answer_call, strict_schema
+from xray_agent_tools.adapters.dialects import DIALECTS, Api
+from xray_agent_tools.adapters.loop import Answerer, AsyncAnswerer, Conversation, converse, converse_async
+from xray_agent_tools.adapters.run import AnsweredCall, ChatModelFailed, ToolRun, Usage
 from xray_agent_tools.errors import InvalidArgument
 from xray_agent_tools.screener import Screener
 from xray_agent_tools.tools import TOOLS
@@ -48,11 +34,10 @@ __all__ = [
     "tools",
 ]
 
-Api = Literal["chat", "responses"]
-"""Chat Completions, or Responses."""
-
 MAX_ROUNDS = 8
 """Requests to the model in one run, unless said otherwise. A look, an explanation and an assessment take four."""
+
+_Answers = TypeVar("_Answers")
 
 
 class Client(Protocol):
@@ -188,11 +173,11 @@ def _begin(
     on_call: Callable[[AnsweredCall], object] | None,
     options: Mapping[str, Any],
 ) -> Conversation:
-    if api not in _DIALECTS:
+    if api not in DIALECTS:
         raise InvalidArgument(f"api is {str(api)[:40]!r}", hint="give 'chat' or 'responses'")
     return Conversation(
         messages,
-        dialect=_DIALECTS[api],
+        dialect=DIALECTS[api],
         tools=tools(api=api) if offered is None else offered,
         options={**options, "model": model},
         max_rounds=max_rounds,
@@ -228,145 +213,3 @@ async def _create_async(endpoint: Callable[..., Any], **request: Any) -> object:
     if not inspect.isawaitable(reply):
         raise InvalidArgument("the client is synchronous", hint="use run_tools")
     return await reply
-
-
-def _as_text(arguments: object) -> object:
-    """Some endpoints send arguments as an object, or null for none."""
-    return arguments if isinstance(arguments, str) else json.dumps(arguments or {})
-
-
-_Arguments = Annotated[str, BeforeValidator(_as_text)]
-
-
-class _Function(BaseModel):
-    name: str
-    arguments: _Arguments = "{}"
-
-
-class _ToolCall(BaseModel):
-    id: str = ""
-    function: _Function
-
-
-class _Message(BaseModel):
-    content: str = ""
-    refusal: str | None = None
-    tool_calls: list[_ToolCall] = []
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _ChatUsage(BaseModel):
-    prompt_tokens: int
-    completion_tokens: int
-
-
-class _Completion(BaseModel):
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _ChatUsage | None = None
-
-
-class _ChatDialect:
-    conversation = "messages"
-
-    def read(self, reply: object) -> Turn:
-        raw = _plain(reply)
-        completion = _Completion.model_validate(raw)
-        choice, usage = completion.choices[0], completion.usage
-        asked = choice.message.tool_calls
-        calls = _distinct([Call(call.id, call.function.name, call.function.arguments) for call in asked])
-        said = {"role": "assistant", **raw["choices"][0]["message"]}
-        said.pop("tool_calls", None)
-        if calls:
-            written = raw["choices"][0]["message"]["tool_calls"]
-            said["tool_calls"] = [
-                {**one, "id": call.id, "function": {**one["function"], "arguments": _readable(call.arguments)}}
-                for one, call in zip(written, calls, strict=True)
-            ]
-        return Turn(
-            said=[said],
-            calls=calls,
-            text=choice.message.content,
-            refusal=choice.message.refusal,
-            finish_reason=choice.finish_reason,
-            tokens=(usage.prompt_tokens, usage.completion_tokens) if usage else None,
-        )
-
-    def answer(self, call_id: str, text: str) -> dict[str, Any]:
-        return {"role": "tool", "tool_call_id": call_id, "content": text}
-
-
-class _Part(BaseModel):
-    text: str = ""
-    refusal: str | None = None
-
-
-class _Item(BaseModel):
-    type: str
-    call_id: str = ""
-    name: str = ""
-    arguments: _Arguments = "{}"
-    content: list[_Part] = []
-
-
-class _Reason(BaseModel):
-    reason: str | None = None
-
-
-class _ResponsesUsage(BaseModel):
-    input_tokens: int
-    output_tokens: int
-
-
-class _Failure(BaseModel):
-    message: str = ""
-
-
-class _Response(BaseModel):
-    output: list[_Item]
-    status: str | None = None
-    incomplete_details: _Reason = _Reason()
-    error: _Failure = _Failure()
-    usage: _ResponsesUsage | None = None
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why it ended, in the words of Chat Completions."""
-        if self.status == "incomplete":
-            reason = self.incomplete_details.reason
-            return "length" if reason == "max_output_tokens" else reason
-        return "stop" if self.status == "completed" else None
-
-
-class _ResponsesDialect:
-    conversation = "input"
-
-    def read(self, reply: object) -> Turn:
-        raw = _plain(reply)
-        response = _Response.model_validate(raw)
-        if response.status not in (None, "completed", "incomplete"):
-            raise ValueError(f"the response is {response.status!r}: {response.error.message[:200]!r}")
-        asked = [item for item in response.output if item.type == "function_call"]
-        calls = _distinct([Call(item.call_id, item.name, item.arguments) for item in asked])
-        following = iter(calls)
-        said = [
-            _as_called(item, next(following)) if item["type"] == "function_call" else item for item in raw["output"]
-        ]
-        parts = [part for item in response.output if item.type == "message" for part in item.content]
-        return Turn(
-            said=said,
-            calls=calls,
-            text="".join(part.text for part in parts),
-            refusal="".join(part.refusal or "" for part in parts) or None,
-            finish_reason=response.finish_reason,
-            tokens=(response.usage.input_tokens, response.usage.output_tokens) if response.usage else None,
-        )
-
-    def answer(self, call_id: str, text: str) -> dict[str, Any]:
-        return {"type": "function_call_output", "call_id": call_id, "output": text}
-
-
-_DIALECTS: dict[str, Dialect] = {"chat": _ChatDialect(), "responses": _ResponsesDialect()}

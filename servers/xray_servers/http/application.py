@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from xray_agent_tools import __version__
@@ -22,13 +23,16 @@ from xray_agent_tools.errors import XrayToolsError
 from xray_servers.boundaries import LOOPBACK, AllowedHosts, BoundedBody
 from xray_servers.http import rest
 from xray_servers.http.access import Access, caller
-from xray_servers.http.callers import METRICS, Caller
+from xray_servers.http.callers import METRICS, SCREEN, Caller
 from xray_servers.http.errors import Refused, error_body, response_of
 from xray_servers.http.observed import Observed
 from xray_servers.http.openai import chat, models, responses
+from xray_servers.http.openai.agent import Upstream
 from xray_servers.http.rates import Rates
 from xray_servers.http.remote import RemoteImages
 from xray_servers.http.service import Service
+from xray_servers.mcp.application import build_server
+from xray_servers.mcp.http import Authorization, HttpSettings, endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class ServeSettings:
         verifier: whose keys are good; None for anybody who reaches the port.
         rate: calls of each key per time, such as ``600/minute``; None for no limit.
         image_hosts: hosts that ``image_url`` may be fetched from; none by default.
+        upstream: the chat model behind ``xray-agent``; without one there is no such model.
+        mcp: serve the Model Context Protocol at ``/mcp`` too.
     """
 
     allowed_hosts: tuple[str, ...] = LOOPBACK
@@ -52,6 +58,8 @@ class ServeSettings:
     verifier: TokenVerifier | None = None
     rate: str | None = None
     image_hosts: tuple[str, ...] = ()
+    upstream: Upstream | None = None
+    mcp: bool = False
 
 
 def create_app(service: Service, settings: ServeSettings) -> FastAPI:
@@ -63,8 +71,13 @@ def create_app(service: Service, settings: ServeSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.desk.open():
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(service.desk.open())
+            if protocol is not None:
+                await stack.enter_async_context(protocol.session_manager.run())
             yield
+
+    protocol = build_server(service.desk, uploads="/v1/scans", opens_desk=False) if settings.mcp else None
 
     app = FastAPI(
         title="X-ray baggage screening",
@@ -80,6 +93,8 @@ def create_app(service: Service, settings: ServeSettings) -> FastAPI:
     app.include_router(chat.router(service, remote))
     app.include_router(responses.router(service, remote))
     _add_operations(app, service)
+    if protocol is not None:
+        app.router.routes.append(Route("/mcp", endpoint(protocol, _protocol_settings(settings))))
     _explain_errors(app)
     if settings.cors_origins:
         app.add_middleware(
@@ -88,13 +103,22 @@ def create_app(service: Service, settings: ServeSettings) -> FastAPI:
     return app
 
 
+def _protocol_settings(settings: ServeSettings) -> HttpSettings:
+    return HttpSettings(
+        allowed_hosts=settings.allowed_hosts,
+        allowed_origins=settings.allowed_origins,
+        max_body=settings.max_body,
+        authorization=None if settings.verifier is None else Authorization(settings.verifier, (SCREEN,)),
+    )
+
+
 def surrounded(app: ASGIApp, service: Service, settings: ServeSettings) -> ASGIApp:
     """The application behind what every request passes: its host, its size, and a note of what came of it."""
     security = TransportSecuritySettings(
         allowed_hosts=list(settings.allowed_hosts),
         allowed_origins=[*settings.allowed_origins, *settings.cors_origins],
     )
-    return Observed(AllowedHosts(BoundedBody(app, settings.max_body), security), service.metrics)
+    return Observed(AllowedHosts(BoundedBody(app, settings.max_body, response_of), security), service.metrics)
 
 
 def _add_operations(app: FastAPI, service: Service) -> None:

@@ -12,6 +12,7 @@ from xray_servers.desk import ScreeningDesk
 from xray_servers.draining import Draining, DrainingServer
 from xray_servers.http.application import ServeSettings, create_app, surrounded
 from xray_servers.http.decisions import Decisions
+from xray_servers.http.errors import response_of
 from xray_servers.http.metrics import Metrics
 from xray_servers.http.openai.agent import AgentModel
 from xray_servers.http.openai.conversation import ChatModel
@@ -38,7 +39,7 @@ def serve(desk: ScreeningDesk, database: str, settings: ServeSettings, host: str
     check_exposure(host, open_to_all=settings.verifier is None)
     log_to_stderr(log_level)
     service = service_of(desk, AuditLog(database), settings)
-    app = Draining(surrounded(create_app(service, settings), service, settings))
+    app = Draining(surrounded(create_app(service, settings), service, settings), response_of)
     config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
     with listening(host, port) as listener:
         sys.stderr.write(_start_line(service, settings, host, listener.getsockname()[1], database) + "\n")

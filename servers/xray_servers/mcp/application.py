@@ -24,17 +24,23 @@ _LISTS: tuple[CacheableMethod, ...] = ("tools/list", "prompts/list", "resources/
 _LISTS_LAST = CacheHint(ttl_ms=3_600_000, scope="public")
 
 
-def build_server(desk: ScreeningDesk, *, uploads: bool = False, log_level: LogLevel = "INFO") -> MCPServer[Any]:
-    """Make the server; its desk is open while it runs.
+def build_server(
+    desk: ScreeningDesk, *, uploads: str | None = None, opens_desk: bool = True, log_level: LogLevel = "INFO"
+) -> MCPServer[Any]:
+    """Make the server.
 
     Args:
         desk: who answers.
-        uploads: whether the transport takes scans in at ``/scans``; said in the instructions.
+        uploads: the path at which the transport takes scans in, said in the instructions; None if it does not.
+        opens_desk: open the desk while the server runs; otherwise somebody else does.
         log_level: what goes to standard error.
     """
 
     @asynccontextmanager
     async def lifespan(_: MCPServer[Any]) -> AsyncIterator[None]:
+        if not opens_desk:
+            yield
+            return
         async with desk.open():
             yield
 
@@ -58,16 +64,16 @@ def build_server(desk: ScreeningDesk, *, uploads: bool = False, log_level: LogLe
     return server
 
 
-def instructions(settings: ScreeningSettings, *, uploads: bool) -> str:
+def instructions(settings: ScreeningSettings, *, uploads: str | None) -> str:
     """What an agent has to know before its first call."""
-    folders = ", ".join(str(root) for root in settings.roots)
+    ways = [f"its path in {', '.join(str(root) for root in settings.roots)}"] if settings.roots else []
+    ways += [f"the scan_id that a POST of it to {uploads} gives"] if uploads else []
     minutes = settings.shelf_limits.lifetime_s / 60
     megabytes = settings.limits.max_bytes / 1024 / 1024
-    upload = " or POST it to /scans, which answers with a scan_id" if uploads else ""
     return (
         "Screens X-ray scans of baggage. Begin with detect_threats; check its alarms with view_scan; ask explain_scan; "
         "compare with a declaration by assess_declaration.\n"
-        f"A scan is a PNG, JPEG, TIFF, BMP or WebP of at most {megabytes:.0f} MiB. Give its path in {folders}{upload}. "
+        f"A scan is a PNG, JPEG, TIFF, BMP or WebP of at most {megabytes:.0f} MiB. Give {' or '.join(ways)}. "
         f"Every answer has a scan_id, which stands for the scan for {minutes:.0f} minutes after its last use. URLs "
         "are not fetched.\n"
         "The verdict NO_ALARM means that a finished look found nothing at its operating point, and never that a bag is "

@@ -73,6 +73,8 @@ def _serve(
     verifier = verifier_of(token_file=token_file, jwt_issuer=jwt_issuer, jwt_keys=jwt_keys, resource_url=resource_url)
     if verifier is None and scopes:
         raise Misconfigured("--scope without tokens keeps nobody out", hint="add --token-file or --jwt-issuer")
+    if verifier is not None and not over_http:
+        raise Misconfigured("tokens mean nothing over standard input and output", hint="add --http")
     with shelf_at(shelf) as folder:
         from xray_servers.mcp.http import Authorization, HttpSettings
         from xray_servers.mcp.serving import serve_http, serve_stdio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from mcp.server import MCPServer
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware, get_access_token
 from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
 from mcp.server.auth.provider import TokenVerifier
-from mcp.server.auth.routes import build_resource_metadata_url, create_protected_resource_routes
+from mcp.server.auth.routes import build_resource_metadata_url
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
@@ -23,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from xray_agent_tools.errors import InvalidScan, XrayToolsError
 from xray_servers.access import owner_of
-from xray_servers.boundaries import LOOPBACK, AllowedHosts, BoundedBody, refused
+from xray_servers.boundaries import LOOPBACK, AllowedHosts, BoundedBody, refused, refused_by_protocol
 from xray_servers.desk import ScreeningDesk
 from xray_servers.screening import Upload
 
@@ -68,17 +69,43 @@ class HttpSettings:
 
 def http_app(server: MCPServer[Any], desk: ScreeningDesk, settings: HttpSettings) -> ASGIApp:
     """Make the application to serve; it opens the desk for as long as it runs."""
-    security = TransportSecuritySettings(
+    app = endpoint(server, settings, _routes(desk))
+    return AllowedHosts(_bounded(app, settings.max_body), _security(settings))
+
+
+def endpoint(server: MCPServer[Any], settings: HttpSettings, others: Sequence[Route] = ()) -> ASGIApp:
+    """The protocol at ``/mcp`` for callers who may come in, without the checks that every request passes.
+
+    It serves within the block of ``server.session_manager.run()``, which it enters itself where it is served alone.
+
+    Args:
+        server: what is served.
+        settings: what is taken in, and from whom.
+        others: further routes for the same callers.
+    """
+    inner = server.streamable_http_app(
+        stateless_http=settings.stateless,
+        max_request_body_size=settings.max_body,
+        transport_security=_security(settings),
+    )
+    inner.router.routes.extend(others)
+    return inner if settings.authorization is None else _guarded(inner, settings.authorization)
+
+
+def _security(settings: HttpSettings) -> TransportSecuritySettings:
+    return TransportSecuritySettings(
         allowed_hosts=list(settings.allowed_hosts), allowed_origins=list(settings.allowed_origins)
     )
-    inner = server.streamable_http_app(
-        stateless_http=settings.stateless, max_request_body_size=settings.max_body, transport_security=security
-    )
-    inner.router.routes.extend(_routes(desk))
-    app: ASGIApp = inner
-    if settings.authorization is not None:
-        app = _guarded(inner, settings.authorization)
-    return AllowedHosts(BoundedBody(app, settings.max_body), security)
+
+
+def _bounded(app: ASGIApp, max_body: int) -> ASGIApp:
+    """Bound bodies, and word the refusal as the path's clients read it."""
+    protocol, plain = (BoundedBody(app, max_body, refusal) for refusal in (refused_by_protocol, refused))
+
+    async def bounded(scope: Scope, receive: Receive, send: Send) -> None:
+        await (protocol if scope.get("path") == "/mcp" else plain)(scope, receive, send)
+
+    return bounded
 
 
 def _routes(desk: ScreeningDesk) -> list[Route]:
@@ -122,6 +149,21 @@ async def _views_in(request: Request) -> tuple[bytes, ...]:
     return views
 
 
+def _metadata(authorization: Authorization) -> Callable[[Request], Awaitable[Response]]:
+    """Protected-resource metadata (RFC 9728), the issuer spelt exactly as its own metadata spells it."""
+    document = {
+        "resource": authorization.resource_url,
+        "authorization_servers": [authorization.issuer_url],
+        "scopes_supported": list(authorization.scopes),
+        "bearer_methods_supported": ["header"],
+    }
+
+    async def metadata(_: Request) -> Response:
+        return JSONResponse(document, headers={"cache-control": "public, max-age=3600"})
+
+    return metadata
+
+
 def _guarded(inner: Starlette, authorization: Authorization) -> ASGIApp:
     """Let only holders of a token in, but for the pages that say how to get one and whether the server lives."""
     metadata = None
@@ -130,13 +172,7 @@ def _guarded(inner: Starlette, authorization: Authorization) -> ASGIApp:
         resource = AnyHttpUrl(authorization.resource_url)
         metadata = build_resource_metadata_url(resource)
         open_paths.add(metadata.path or "")
-        inner.router.routes.extend(
-            create_protected_resource_routes(
-                resource_url=resource,
-                authorization_servers=[AnyHttpUrl(authorization.issuer_url)],
-                scopes_supported=list(authorization.scopes) or None,
-            )
-        )
+        inner.router.routes.append(Route(metadata.path or "", _metadata(authorization)))
     required = RequireAuthMiddleware(inner, list(authorization.scopes), metadata)
 
     async def gate(scope: Scope, receive: Receive, send: Send) -> None:

@@ -64,7 +64,7 @@ def add_prompts(server: MCPServer) -> None:
         items = [item.strip() for item in declared_items.split(",") if item.strip()]
         arguments = {"scan": scan, "declared_items": items, "policy": policy}
         return (
-            f"Call assess_declaration with {json.dumps(arguments, ensure_ascii=False)}, the words unchanged.\n"
+            f"Call assess_declaration with {json.dumps(arguments)}, the words unchanged.\n"
             "Then report: the recommended action and risk level with every reason, each item with its status, and the "
             "detections behind it. declared_not_seen is weak evidence and never fraud by itself: the detector misses "
             "items, and not_assessable means that it does not know such things at all.\n" + _LIMITS

@@ -7,6 +7,7 @@ import sys
 import uvicorn
 
 from xray_agent_tools import __version__
+from xray_servers.boundaries import refused_by_protocol
 from xray_servers.desk import ScreeningDesk
 from xray_servers.draining import Draining, DrainingServer
 from xray_servers.listening import check_exposure, listening, log_to_stderr
@@ -38,8 +39,8 @@ def serve_http(desk: ScreeningDesk, settings: HttpSettings, host: str, port: int
     """
     check_exposure(host, open_to_all=settings.authorization is None)
     log_to_stderr(log_level)
-    server = build_server(desk, uploads=True, log_level=log_level)
-    app = Draining(http_app(server, desk, settings))
+    server = build_server(desk, uploads="/scans", log_level=log_level)
+    app = Draining(http_app(server, desk, settings), refused_by_protocol)
     config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False)
     with listening(host, port) as listener:
         sys.stderr.write(_start_line(desk, settings, host, listener.getsockname()[1]) + "\n")

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("YOLO_OFFLINE", "true")
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 os.environ.setdefault("YOLO_VERBOSE", "false")
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Machines that run the tests are shared and noisy: no test is judged by how long an example takes.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])

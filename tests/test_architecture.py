@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import tomllib
@@ -78,6 +79,14 @@ def test_looking_at_a_scan_does_not_load_torch(demo_scans: list[Path]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_looking_at_a_scan_leaves_nothing_behind_and_reports_to_nobody(tmp_path: Path, demo_scans: list[Path]) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    code = f"from xray_agent_tools import detect_threats; detect_threats({str(demo_scans[0])!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_constraints_name_versions_only() -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import click
 from pydantic import BaseModel
 
 from xray_agent_tools import __version__
-from xray_agent_tools.errors import XrayToolsError, outcome_of
+from xray_agent_tools.errors import Misconfigured, XrayToolsError, outcome_of
 from xray_agent_tools.report import Verdict
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 EXIT_CODES: dict[Verdict, int] = {"NO_ALARM": 0, "ALARM": 10, "UNKNOWN": 11}
 """Exit code of a verdict; those of errors are in the error table."""
+
+_PLUG_INS = "xray_tools.commands"
 
 _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
@@ -67,7 +70,44 @@ def _print(answer: BaseModel, as_json: bool, show: Callable[[Any], None]) -> Non
         show(answer)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The library's commands, and those that installed packages name in the entry-point group ``xray_tools.commands``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *entry_points(group=_PLUG_INS).names})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        if own is not None:
+            return own
+        return next((_plugged_in(entry) for entry in entry_points(group=_PLUG_INS, name=cmd_name)), None)
+
+
+def _plugged_in(entry: EntryPoint) -> click.Command:
+    """The command of another package, or one in its place that says what it lacks."""
+    try:
+        command: click.Command = entry.load()
+    except (ImportError, AttributeError) as error:
+        return _missing(entry.name, str(error))
+    return command
+
+
+def _missing(name: str, reason: str) -> click.Command:
+    @click.command(
+        name,
+        help="Cannot be loaded; run it to see why.",
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True},
+    )
+    @click.argument("rest", nargs=-1)
+    def command(rest: tuple[str, ...]) -> None:
+        with _errors_reported("--json" in rest):
+            raise Misconfigured(f"{name!r} cannot be loaded: {reason}", hint="install what is missing with pip")
+
+    return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Screen X-ray scans of baggage.

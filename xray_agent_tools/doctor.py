@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from xray_agent_tools.declaration.policy import embedded_policies, load_policy
-from xray_agent_tools.detector.onnx import PREFERRED_PROVIDERS, onnxruntime_conflict
+from xray_agent_tools.detector.onnx import PREFERRED_PROVIDERS
 from xray_agent_tools.detector.package import embedded_models
-from xray_agent_tools.errors import XrayToolsError
+from xray_agent_tools.detector.runtime import load_runtime, onnxruntime_conflict
+from xray_agent_tools.errors import Misconfigured, XrayToolsError
 from xray_agent_tools.screener import Screener
 
 _EXTRAS = {"vlm": "openai", "ultralytics": "ultralytics", "mcp": "mcp", "serve": "fastapi"}
@@ -55,10 +56,8 @@ def _packages() -> Check:
 def _runtime() -> Check:
     conflict = onnxruntime_conflict()
     try:
-        import onnxruntime
-
-        available = onnxruntime.get_available_providers()
-    except (ImportError, AttributeError) as error:
+        available = load_runtime().get_available_providers()
+    except (Misconfigured, AttributeError) as error:
         return Check("onnxruntime", False, f"cannot be used: {error}", conflict or "install onnxruntime again")
     used = [name for name in PREFERRED_PROVIDERS if name in available]
     if conflict is not None:

@@ -221,6 +221,8 @@ def _lies_in(name: str, roots: Sequence[Path]) -> bool:
 
 
 def _outside(roots: Sequence[Path]) -> AccessDenied:
+    if not roots:
+        return AccessDenied("no paths are read here", hint="give the scan itself, or what it was kept under")
     return AccessDenied(
         "the path lies outside the folders that may be read",
         hint="put the scan into one of: " + ", ".join(str(root) for root in roots),

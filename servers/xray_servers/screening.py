@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from xray_agent_tools.declaration.policy import problems_of
+from xray_agent_tools.detector.protocol import Detector
 from xray_agent_tools.errors import (
     InvalidArgument,
     Misconfigured,
@@ -82,11 +85,13 @@ class ToolCall:
         tool: its name.
         arguments: as the client sent them.
         owner: who calls; scans are kept for each owner apart.
+        grounded: word explanations from computed evidence alone, even where a model could.
     """
 
     tool: str
     arguments: dict[str, Any]
     owner: str = ""
+    grounded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,7 @@ def carry_out(settings: ScreeningSettings, request: ToolCall | Upload, steps: st
         XrayToolsError: what the caller is to know of what went wrong.
         Crash: what only the operator is to know of it.
     """
+    _keep_answers_clean()
     with told_to(steps, number):
         try:
             room = _room(settings)
@@ -141,6 +147,7 @@ def carry_out(settings: ScreeningSettings, request: ToolCall | Upload, steps: st
 
 def warm_up(settings: ScreeningSettings) -> None:
     """Load the detector, so that the first call does not wait for it. What fails here fails again, and louder, there."""
+    _keep_answers_clean()
     try:
         _room(settings).screener.canary_alarms()
     except XrayToolsError:
@@ -153,6 +160,7 @@ def is_ready(settings: ScreeningSettings) -> bool:
     Raises:
         XrayToolsError: the detector cannot be loaded.
     """
+    _keep_answers_clean()
     return _room(settings).screener.canary_alarms()
 
 
@@ -166,13 +174,17 @@ class ScreeningRoom:
     def __init__(self, settings: ScreeningSettings) -> None:
         self._settings = settings
         self._shelf = ScanShelf(settings.shelf, settings.shelf_limits)
-        self.screener = Screener(
-            model=settings.model,
-            explainer=_explainer(settings.vlm),
-            policy=policy_named(settings.policy),
-            roots=settings.roots,
-            limits=settings.limits,
-        )
+        self.screener = self._screener(settings.model, _explainer(settings.vlm))
+
+    def _screener(self, model: str | Detector, explainer: Explainer | None) -> Screener:
+        settings = self._settings
+        policy = policy_named(settings.policy)
+        return Screener(model=model, explainer=explainer, policy=policy, roots=settings.roots, limits=settings.limits)
+
+    @cached_property
+    def _grounded(self) -> Screener:
+        """The same parts, without the model that words explanations."""
+        return self._screener(self.screener.detector, None)
 
     def answer(self, call: ToolCall) -> Answer:
         """Run a tool on a scan, which is kept under its ``scan_id``."""
@@ -182,7 +194,8 @@ class ScreeningRoom:
         arguments = dict(tool.input_model.model_validate(call.arguments))
         sources = arguments.pop("scan")
         scan = self._take_in([sources] if isinstance(sources, str) else sources, call.owner)
-        return self._run(tool, scan, arguments)
+        grounded = call.grounded and self._settings.vlm is not None
+        return _run(self._grounded if grounded else self.screener, tool, scan, arguments)
 
     def keep(self, upload: Upload) -> Answer:
         """Keep a scan that was sent, if it is one."""
@@ -200,13 +213,6 @@ class ScreeningRoom:
             image_sha256=scan.sha256,
         )
 
-    def _run(self, tool: ToolSpec, scan: Scan, arguments: dict[str, Any]) -> Answer:
-        run: Callable[..., Any] = getattr(self.screener, tool.name)
-        answer = run(scan, **arguments)
-        if isinstance(answer, BaseModel):
-            return Answer(answer.model_dump_json(), image_sha256=scan.sha256)
-        return Answer(answer.caption.model_dump_json(), as_jpeg(answer.picture), scan.sha256)
-
     def _take_in(self, sources: Sequence[str], owner: str) -> Scan:
         views = [view for source in sources for view in self._content(source, owner)]
         scan = self._load(views)
@@ -223,10 +229,10 @@ class ScreeningRoom:
             return [read_content(self._placed(source), roots=self._settings.roots, limits=self._settings.limits)]
         except ScanNotFound as error:
             folders = ", ".join(str(root) for root in self._settings.roots)
+            path = f"the path of a picture in {folders}, " if folders else ""
             raise ScanNotFound(
                 error.message,
-                hint=f"give the path of a picture in {folders}, the scan_id of an earlier answer or upload, "
-                "or, as a last resort, a data URI",
+                hint=f"give {path}the scan_id of an earlier answer or upload, or, as a last resort, a data URI",
             ) from error
 
     def _placed(self, source: str) -> str:
@@ -237,6 +243,14 @@ class ScreeningRoom:
         # A text without a suffix may be base64, which its length alone does not tell from a path.
         otherwise = places[0] if places and os.path.splitext(source)[1] else source
         return next((place for place in places if os.path.lexists(place)), otherwise)
+
+
+def _run(screener: Screener, tool: ToolSpec, scan: Scan, arguments: dict[str, Any]) -> Answer:
+    run: Callable[..., Any] = getattr(screener, tool.name)
+    answer = run(scan, **arguments)
+    if isinstance(answer, BaseModel):
+        return Answer(answer.model_dump_json(), image_sha256=scan.sha256)
+    return Answer(answer.caption.model_dump_json(), as_jpeg(answer.picture), scan.sha256)
 
 
 def _within(root: Path, name: str) -> str | None:
@@ -261,6 +275,20 @@ class Kept(BaseModel):
     views: int
     width: int
     height: int
+
+
+@cache
+def _keep_answers_clean() -> None:
+    """Let what a library prints go to standard error, in a process whose answers go over its standard output.
+
+    anyio's processes write answers through the buffer of the first ``sys.stdout``, so that object gets a descriptor of
+    its own, and the usual one is free for whatever prints.
+    """
+    if "anyio.to_process" not in sys.orig_argv or not isinstance(sys.__stdout__, TextIOWrapper):
+        return
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    sys.__stdout__.__init__(os.fdopen(answers, "wb", 0), encoding="utf-8")  # type: ignore[misc]
 
 
 @cache

@@ -297,6 +297,7 @@ def test_a_model_that_never_answers_is_stopped_and_what_it_did_is_kept(loop: Loo
         (chat_reply(text="There is a", finish_reason="length"), "length", None),
         (chat_reply(text="", finish_reason="content_filter"), "content_filter", None),
         (chat_reply(text=None, refusal="I cannot help."), "stop", "I cannot help."),
+        (chat_reply(text="I can", refusal="I cannot."), "stop", "I cannot."),
         (chat_reply(text=None), "stop", None),
         (chat_reply(text="   "), "stop", None),
     ],

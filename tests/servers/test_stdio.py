@@ -33,7 +33,7 @@ IN_THE_SERVER = '''
 
     import atexit, os, sys, threading, time
 
-    NOISE = b"what a lovely day\\\\n"
+    NOISE = b"what a lovely day\\n"
 
     def by_python():
         print(NOISE.decode(), end="")
@@ -46,7 +46,7 @@ IN_THE_SERVER = '''
         while True:
             below_python()
             by_python()
-            time.sleep(0.0005)
+            time.sleep(0.002)
 
     class Noisy:
         heard = set()
@@ -72,14 +72,14 @@ IN_THE_SCREENING_PROCESS = '''
 
     def all_the_time():
         while True:
-            os.write(1, b"what a lovely day\\\\n")
-            time.sleep(0.0005)
+            os.write(1, b"what a lovely day\\n")
+            time.sleep(0.002)
 
     class Noisy:
         def find_spec(self, name, path=None, target=None):
             if name == "onnxruntime":
                 print("what a lovely day", flush=True)
-                os.write(1, b"what a lovely day\\\\n")
+                os.write(1, b"what a lovely day\\n")
                 threading.Thread(target=all_the_time, daemon=True).start()
                 sys.meta_path.remove(self)
 

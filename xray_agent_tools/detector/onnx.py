@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from xray_agent_tools.detector.look import look
 from xray_agent_tools.detector.package import ModelPackage
 from xray_agent_tools.detector.protocol import RawDetection
+from xray_agent_tools.detector.runtime import load_runtime
 from xray_agent_tools.errors import Misconfigured, ModelUnavailable
 
 PREFERRED_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
@@ -64,10 +64,7 @@ class OnnxDetector:
 
 
 def _open_session(package: ModelPackage, providers: Sequence[str] | None, threads: int) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise Misconfigured("ONNX Runtime cannot be imported", hint=onnxruntime_conflict() or str(error)) from error
+    onnxruntime = load_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = (
@@ -94,22 +91,3 @@ def _class_names(text: str) -> list[str]:
         return [str(names[index]) for index in range(len(names))]
     except (ValueError, SyntaxError, KeyError, TypeError):
         return []
-
-
-def onnxruntime_conflict() -> str | None:
-    """Explain a clash of the CPU and the GPU build of ONNX Runtime, or None.
-
-    Both install the same package folder, so the one installed last overwrites parts of the other.
-    """
-    installed = {}
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        try:
-            installed[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    if len(installed) == 2:
-        return (
-            f"onnxruntime {installed['onnxruntime']} and onnxruntime-gpu {installed['onnxruntime-gpu']} overwrite each "
-            "other: uninstall both, then install only onnxruntime-gpu"
-        )
-    return None if installed else "install onnxruntime"

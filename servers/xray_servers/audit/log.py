@@ -41,7 +41,7 @@ _PAGE = 200
 
 _BLANK: dict[str, Any] = {**dict.fromkeys(COLUMNS), "labels": "", "hash": ""}
 
-_columns = [records.c[name] for name in COLUMNS]
+_every = select(*(records.c[name] for name in COLUMNS))
 
 
 class AuditLog:
@@ -169,7 +169,7 @@ class AuditLog:
             AuditUnavailable: the database does not answer.
         """
         with self._database.reading() as connection:
-            found = _first(connection, select(*_columns).where(records.c.record_id == record_id))
+            found = _first(connection, _every.where(records.c.record_id == record_id))
         if found is None:
             raise _unknown(record_id)
         return found
@@ -180,7 +180,7 @@ class AuditLog:
         Raises:
             AuditUnavailable: the database does not answer.
         """
-        query = select(*_columns).where(records.c.about.in_(record_ids)).order_by(records.c.sequence)
+        query = _every.where(records.c.about.in_(record_ids)).order_by(records.c.sequence)
         with self._database.reading() as connection:
             return [Record(*row) for row in connection.execute(query)]
 
@@ -193,6 +193,7 @@ class AuditLog:
         limit: int | None = None,
         kind: Kind | None = None,
         owner: str | None = None,
+        newest_first: bool = False,
     ) -> Iterator[Record]:
         """Records in their order.
 
@@ -203,12 +204,14 @@ class AuditLog:
             limit: at most so many.
             kind: only of this kind.
             owner: only of this owner.
+            newest_first: in the opposite order.
 
         Raises:
             InvalidArgument: a time names no time zone.
             AuditUnavailable: the database does not answer.
         """
-        query = select(*_columns).order_by(records.c.sequence)
+        place = records.c.sequence
+        query = _every.where(place > after).order_by(place.desc() if newest_first else place)
         if since is not None:
             query = query.where(records.c.time >= moment(since))
         if until is not None:
@@ -217,16 +220,17 @@ class AuditLog:
             query = query.where(records.c.kind == kind)
         if owner is not None:
             query = query.where(records.c.owner == owner)
-        return self._paged(query, after, math.inf if limit is None else limit)
+        return self._paged(query, newest_first, math.inf if limit is None else limit)
 
     def head(self) -> Anchor:
         """The log's own note of its end, unchecked.
 
         Raises:
+            Misconfigured: it is missing.
             AuditUnavailable: the database does not answer.
         """
         with self._database.reading() as connection:
-            return _head(connection) or Anchor(0, "")
+            return _end(connection)
 
     def verify(self, *, anchor: Anchor | None = None) -> Verification:
         """Go along the whole chain; each page is a step of progress.
@@ -240,7 +244,7 @@ class AuditLog:
             AuditUnavailable: the database does not answer.
         """
         walk = Walk(anchor)
-        query = select(*_columns).order_by(records.c.sequence).limit(_PAGE)
+        query = _every.order_by(records.c.sequence).limit(_PAGE)
         page = query
         while True:
             with self._database.reading() as connection:
@@ -302,9 +306,7 @@ class AuditLog:
     def _append(self, drafts: Sequence[dict[str, Any]]) -> list[Record | XrayToolsError]:
         """Make records of drafts, in one transaction."""
         with self._database.appending() as connection:
-            end = _head(connection)
-            if end is None:
-                raise Misconfigured("the log's note of its own end is missing", hint="restore the audit database")
+            end = _end(connection)
             results: list[Record | XrayToolsError] = []
             for draft in drafts:
                 result = _recorded(connection, draft, end)
@@ -314,15 +316,16 @@ class AuditLog:
             connection.execute(update(head).values(length=end.count, hash=end.hash))
         return results
 
-    def _paged(self, query: Select[Any], after: int, left: float) -> Iterator[Record]:
+    def _paged(self, query: Select[Any], newest_first: bool, left: float) -> Iterator[Record]:
+        page = query
         while left > 0:
-            page = query.where(records.c.sequence > after).limit(int(min(left, _PAGE)))
             with self._database.reading() as connection:
-                found = [Record(*row) for row in connection.execute(page)]
+                found = [Record(*row) for row in connection.execute(page.limit(int(min(left, _PAGE))))]
             if not found:
                 return
             yield from found
-            after, left = found[-1].sequence, left - len(found)
+            last, left = found[-1].sequence, left - len(found)
+            page = query.where(records.c.sequence < last if newest_first else records.c.sequence > last)
 
 
 def _recorded(connection: Connection, draft: dict[str, Any], end: Anchor) -> Record | XrayToolsError:
@@ -346,7 +349,7 @@ def _recorded(connection: Connection, draft: dict[str, Any], end: Anchor) -> Rec
 
 
 def _earlier(connection: Connection, draft: Mapping[str, Any]) -> Record | None:
-    of_request = select(*_columns).where(records.c.owner == draft["owner"], records.c.request_id == draft["request_id"])
+    of_request = _every.where(records.c.owner == draft["owner"], records.c.request_id == draft["request_id"])
     earlier = _first(connection, of_request)
     if earlier is None and draft["bag"] is not None and draft["outcome"] == "answered":
         earlier = _first(connection, _answered(draft["owner"], draft["bag"]))
@@ -354,7 +357,7 @@ def _earlier(connection: Connection, draft: Mapping[str, Any]) -> Record | None:
 
 
 def _answered(owner: str, bag: str) -> Select[Any]:
-    return select(*_columns).where(records.c.owner == owner, records.c.bag == bag, records.c.outcome == "answered")
+    return _every.where(records.c.owner == owner, records.c.bag == bag, records.c.outcome == "answered")
 
 
 def _is_decision(connection: Connection, record_id: str) -> bool:
@@ -370,6 +373,13 @@ def _first(connection: Connection, query: Select[Any]) -> Record | None:
 def _head(connection: Connection) -> Anchor | None:
     row = connection.execute(select(head.c.length, head.c.hash)).first()
     return None if row is None else Anchor(row.length, row.hash)
+
+
+def _end(connection: Connection) -> Anchor:
+    end = _head(connection)
+    if end is None:
+        raise Misconfigured("the audit log's note of its own end is missing", hint="restore the audit database")
+    return end
 
 
 def _one_of(what: str, value: str, known: Sequence[str]) -> None:

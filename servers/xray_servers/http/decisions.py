@@ -15,7 +15,7 @@ from xray_agent_tools.errors import Overloaded, XrayToolsError
 from xray_servers.audit import AuditLog, Entry, Record
 from xray_servers.desk import ScreeningDesk
 from xray_servers.http.callers import Caller
-from xray_servers.http.metrics import Metrics
+from xray_servers.http.metrics import Metrics, decisive_part
 from xray_servers.screening import Answer, ToolCall
 
 
@@ -56,7 +56,15 @@ class Decisions:
         self._audit = audit
         self._metrics = metrics
 
-    async def ask(self, caller: Caller, tool: str, arguments: Mapping[str, Any], *, bag: str | None = None) -> Decided:
+    async def ask(
+        self,
+        caller: Caller,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        bag: str | None = None,
+        grounded: bool = False,
+    ) -> Decided:
         """Decide by one call of a tool.
 
         Raises:
@@ -64,13 +72,18 @@ class Decisions:
         """
 
         async def work() -> Work:
-            return work_of(await self.call(caller, tool, arguments))
+            return work_of(await self.call(caller, tool, arguments, grounded=grounded))
 
-        return await self.decide(caller, tool, {"tool": tool, "arguments": dict(arguments)}, work, bag=bag)
+        request = {"tool": tool, "arguments": dict(arguments), "grounded": grounded}
+        return await self.decide(caller, tool, request, work, bag=bag)
 
-    async def call(self, caller: Caller, tool: str, arguments: Mapping[str, Any]) -> Answer:
-        """Call a tool as a part of a decision; nothing is recorded."""
-        return await self._desk.ask(ToolCall(tool, dict(arguments), caller.name))
+    async def call(self, caller: Caller, tool: str, arguments: Mapping[str, Any], *, grounded: bool = False) -> Answer:
+        """Call a tool as a part of a decision; nothing is recorded.
+
+        Raises:
+            XrayToolsError: what the tool raises.
+        """
+        return await self._desk.ask(ToolCall(tool, dict(arguments), caller.name, grounded))
 
     async def decide(
         self,
@@ -143,7 +156,8 @@ def _entry(
     error: XrayToolsError | None = None,
 ) -> Entry:
     answer = done.answer if done is not None else (error.as_dict() if error is not None else {})
-    report = answer.get("report", answer)
+    decisive = decisive_part(answer)
+    report = decisive.get("report", decisive)
     return Entry(
         request_id=caller.request_id,
         owner=caller.name,
@@ -152,7 +166,7 @@ def _entry(
         request_sha256=digest,
         image_sha256=done.image_sha256 if done is not None else None,
         model_sha256=report.get("model", {}).get("sha256"),
-        policy_sha256=answer.get("policy", {}).get("sha256") if isinstance(answer.get("policy"), dict) else None,
+        policy_sha256=decisive.get("policy", {}).get("sha256"),
         outcome="answered" if error is None else "refused",
         error_code=None if error is None else error.code,
         answer=json.dumps(answer, separators=(",", ":"), ensure_ascii=False),

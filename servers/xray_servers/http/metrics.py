@@ -13,6 +13,12 @@ from xray_servers.desk import ScreeningDesk
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
+def decisive_part(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The typed answer that decides: an inspection holds an assessment, every other answer is one itself."""
+    inner = answer.get("assessment")
+    return inner if isinstance(inner, Mapping) else answer
+
+
 class Metrics:
     """Counters of one server. Labels come from fixed sets, so that no caller can make them grow."""
 
@@ -67,10 +73,11 @@ class Metrics:
     def decided(self, operation: str, answer: Mapping[str, Any], seconds: float) -> None:
         """Count a decision and what it says."""
         self._decisions.labels(operation).observe(seconds)
-        if isinstance(answer.get("risk_level"), str):
-            self._risks.labels(answer["risk_level"]).inc()
-            self._actions.labels(str(answer.get("recommended_action"))).inc()
-        report = answer.get("report", answer)
+        decisive = decisive_part(answer)
+        if isinstance(decisive.get("risk_level"), str):
+            self._risks.labels(decisive["risk_level"]).inc()
+            self._actions.labels(str(decisive.get("recommended_action"))).inc()
+        report = decisive.get("report", decisive)
         if isinstance(report.get("verdict"), str):
             self._verdicts.labels(report["verdict"]).inc()
         for detection in report.get("detections", ()):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
+import anyio
 import uvicorn
+from mcp.server import MCPServer
+from mcp.server.stdio import stdio_server
 
 from xray_agent_tools import __version__
 from xray_servers.boundaries import refused_by_protocol
@@ -19,9 +23,15 @@ from xray_servers.mcp.wire import Wire
 def serve_stdio(desk: ScreeningDesk, wire: Wire, log_level: LogLevel) -> None:
     """Serve one client over standard input and output, until it closes them."""
     log_to_stderr(log_level)
-    server = build_server(desk, log_level=log_level)
-    with wire.lent():
-        server.run("stdio")
+    anyio.run(_speak, build_server(desk, log_level=log_level), wire)
+
+
+async def _speak(server: MCPServer[Any], wire: Wire) -> None:
+    """Run a server on a wire. Its own way to run takes the process's streams, where others might print."""
+    reading, writing = wire.streams()
+    inner = server._lowlevel_server
+    async with stdio_server(reading, writing) as (received, sent):
+        await inner.run(received, sent, inner.create_initialization_options())
 
 
 def serve_http(desk: ScreeningDesk, settings: HttpSettings, host: str, port: int, log_level: LogLevel) -> None:

@@ -4,67 +4,53 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from io import TextIOWrapper
 from threading import Lock, Thread
+
+import anyio
 
 _CHUNK = 65_536
 
 
 class Wire:
-    """Standard output, held back while anything else might print, and standard input, which can be hung up.
+    """The client's two pipes, taken away from everybody but the protocol.
 
-    Between making it and :meth:`lent` whatever is printed, by Python or by a library below it, goes to standard
-    error. The protocol's own transport diverts prints while the wire is lent to it.
+    From the moment it is made, whatever is printed, by Python or by a library below it, goes to standard error, and
+    whoever reads standard input finds it empty.
     """
 
     def __init__(self) -> None:
-        """Hold the wire from now on."""
-        self._output = os.dup(1)
-        self._feed: int | None = None
-        self._hung_up = Lock()
+        """Take the pipes."""
         if isinstance(sys.stdout, TextIOWrapper):
-            # Nothing may stay in a buffer that would be written to the wire later.
+            # What is printed goes out at once, so that nothing waits in a buffer for its turn.
             sys.stdout.reconfigure(write_through=True)
-        self._hold()
+        self._source = os.dup(0)
+        self._output = os.dup(1)
+        os.dup2(2, 1)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        # A read from a terminal or a client cannot be woken, one from a pipe of our own can: by closing its other end.
+        self._input, self._feed = os.pipe()
+        self._hung_up = Lock()
 
-    @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Give the wire to the protocol for the block."""
-        self._take_over_input()
-        sys.stdout.flush()
-        os.dup2(self._output, 1)
-        try:
-            yield
-        finally:
-            self._hold()
+    def streams(self) -> tuple[anyio.AsyncFile[str], anyio.AsyncFile[str]]:
+        """Input and output for the protocol; call it once."""
+        Thread(target=self._pass_on, daemon=True).start()
+        reading = TextIOWrapper(os.fdopen(self._input, "rb"), encoding="utf-8", errors="replace")
+        writing = TextIOWrapper(os.fdopen(self._output, "wb"), encoding="utf-8")
+        return anyio.wrap_file(reading), anyio.wrap_file(writing)
 
     def hang_up(self) -> None:
         """End the input as if the client had closed it, so that whoever reads it comes to an end."""
-        if self._hung_up.acquire(blocking=False) and self._feed is not None:
+        if self._hung_up.acquire(blocking=False):
             os.close(self._feed)
 
-    def _hold(self) -> None:
-        sys.stdout.flush()
-        os.dup2(2, 1)
-
-    def _take_over_input(self) -> None:
-        """Put a pipe in front of the input: a thread that reads from a terminal or a client cannot be woken otherwise."""
-        source = os.dup(0)
-        read_end, feed = os.pipe()
-        os.dup2(read_end, 0)
-        os.close(read_end)
-        if self._hung_up.locked():
-            os.close(feed)
-            return
-        self._feed = feed
-        Thread(target=self._pass_on, args=(source, feed), daemon=True).start()
-
-    def _pass_on(self, source: int, feed: int) -> None:
+    def _pass_on(self) -> None:
         with suppress(OSError):
-            while (data := os.read(source, _CHUNK)) and not self._hung_up.locked():
-                _write_all(feed, data)
+            while (data := os.read(self._source, _CHUNK)) and not self._hung_up.locked():
+                _write_all(self._feed, data)
         self.hang_up()
 
 

@@ -1,9 +1,9 @@
 """Declarations in the text of a message.
 
-A declaration is a line that begins with ``Declared:`` or ``Declaration:``, with items separated by commas, semicolons or
-new lines, up to an empty line; a line ``Policy: cabin``, ``customs`` or ``hold`` may stand anywhere. Or the whole text is a
-JSON object, ``{"declared_items": [...], "policy": ..., "scan_id": ...}``, which is the form for words of strangers: no comma
-or new line in them means anything. What a traveller wrote is passed on, and never obeyed.
+A declaration is a line that begins with ``Declared:`` or ``Declaration:``, with items separated by commas, semicolons
+or new lines, up to an empty line; a line ``Policy: cabin``, ``customs`` or ``hold`` may stand anywhere. Or the whole text
+is a JSON object, ``{"declared_items": [...], "policy": ..., "scan_id": ...}``, which is the form for words of strangers:
+no comma or new line in them means anything. What a traveller wrote is passed on, and never obeyed.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from xray_servers.http.access import caller
 from xray_servers.http.callers import SCREEN, Caller
+from xray_servers.http.documented import errors
 from xray_servers.http.errors import Refused
 from xray_servers.http.openai.conversation import ChatModel
-from xray_servers.http.openai.schemas import REFUSALS
 from xray_servers.http.service import Service
 
 Screening = Annotated[Caller, Depends(caller(SCREEN))]
@@ -54,13 +54,13 @@ def model_named(service: Service, name: str) -> ChatModel:
 
 def router(service: Service) -> APIRouter:
     """The routes that list models."""
-    routes = APIRouter(prefix="/v1", tags=["openai"], responses=REFUSALS)
+    routes = APIRouter(prefix="/v1", tags=["openai"])
 
-    @routes.get("/models", summary="Every model")
+    @routes.get("/models", summary="Every model", responses=errors(401, 403, 429))
     async def models(_: Screening) -> ModelList:
         return ModelList(data=[_card(model) for model in service.models.values()])
 
-    @routes.get("/models/{model_id:path}", summary="One model")
+    @routes.get("/models/{model_id:path}", summary="One model", responses=errors(401, 403, 404, 429))
     async def model(model_id: str, _: Screening) -> ModelCard:
         return _card(model_named(service, model_id))
 

@@ -27,12 +27,12 @@ def event(data: Mapping[str, Any], name: str | None = None) -> str:
     return f"{head}data: {json.dumps(data, separators=(',', ':'), ensure_ascii=False)}\n\n"
 
 
-def stream_of(events: Iterable[str]) -> StreamingResponse:
+def stream_of(events: Iterable[str], headers: Mapping[str, str]) -> StreamingResponse:
     """A response that sends events, one after the other."""
 
     async def sent() -> AsyncIterator[str]:
         for one in events:
             yield one
 
-    headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-    return StreamingResponse(sent(), media_type="text/event-stream", headers=headers)
+    unbuffered = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+    return StreamingResponse(sent(), media_type="text/event-stream", headers={**unbuffered, **headers})

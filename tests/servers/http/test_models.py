@@ -1,0 +1,66 @@
+"""Clients can ask what chats here, and nobody learns more than that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from openai import AuthenticationError, NotFoundError, OpenAI, PermissionDeniedError
+from openai.types import Model
+from xray_servers.access import BearerTokens, new_token
+from xray_servers.http.callers import METRICS, SCREEN
+from xray_servers.http.openai import models
+
+from tests.servers.http.serving import app_with, service_at, serving
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    service = service_at(tmp_path_factory.mktemp("models"))
+    with serving(app_with(service, models.router(service))) as origin:
+        yield origin
+
+
+@pytest.fixture
+def client(origin: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{origin}/v1", api_key="any", max_retries=0) as client:
+        yield client
+
+
+def test_every_model_is_listed_as_openai_lists_models(client: OpenAI) -> None:
+    [model] = client.models.list().data
+    assert Model.model_validate(model.model_dump(exclude_unset=True), strict=True) == model
+    assert (model.id, model.object, model.owned_by) == ("xray-screener", "model", "xray-agent-tools")
+
+
+def test_one_model_is_told_as_in_the_list(client: OpenAI) -> None:
+    assert client.models.retrieve("xray-screener") == client.models.list().data[0]
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "xray/screener", "x" * 5000, "модель"])
+def test_an_unknown_model_is_not_found_and_the_error_names_those_there_are(client: OpenAI, name: str) -> None:
+    with pytest.raises(NotFoundError) as refusal:
+        client.models.retrieve(name)
+    error = refusal.value
+    assert (error.code, error.param, error.type) == ("model_not_found", "model", "not_found_error")
+    assert error.request_id
+    assert isinstance(error.body, dict)
+    assert error.body["hint"] == "the models are xray-screener"
+    assert len(error.message) < 500
+
+
+def test_where_keys_are_needed_only_those_for_scans_see_the_models(tmp_path: Path) -> None:
+    good, good_line = new_token("lane 3", [SCREEN], None)
+    other, other_line = new_token("prometheus", [METRICS], None)
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"{good_line}\n{other_line}\n")
+    service = service_at(tmp_path)
+    app = app_with(service, models.router(service), verifier=BearerTokens(tokens))
+    with serving(app) as origin, OpenAI(base_url=f"{origin}/v1", api_key=good, max_retries=0) as client:
+        assert client.models.list().data
+        with pytest.raises(AuthenticationError) as unknown:
+            client.with_options(api_key="xrt_wrong").models.list()
+        with pytest.raises(PermissionDeniedError) as narrow:
+            client.with_options(api_key=other).models.list()
+    assert (unknown.value.code, narrow.value.code) == ("invalid_api_key", "insufficient_scope")

@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from tests.library.chat_server import chat_server
+from xray_agent_tools.adapters.openai import ChatModelFailed
 from xray_agent_tools.scan import load_scan
 
 ROOT = Path(__file__).parent.parent
@@ -35,8 +36,8 @@ def call(scan: Path) -> dict[str, Any]:
 def test_a_chat_model_screens_a_bag_through_function_calling(demo_scans: list[Path]) -> None:
     with chat_server(call(demo_scans[0]), "There is a gun.") as (url, requests):
         client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
-        answer = example("openai_function_calling").ask(client, "m", str(demo_scans[0]), "Anything dangerous?")
-    assert answer == "There is a gun."
+        run = example("openai_function_calling").ask(client, "m", str(demo_scans[0]), "Anything dangerous?")
+    assert run.text == "There is a gun."
     assert requests[0]["tools"][0]["function"]["name"] == "detect_threats"
     result = requests[1]["messages"][-1]
     assert (result["role"], result["tool_call_id"]) == ("tool", "c1")
@@ -46,7 +47,7 @@ def test_a_chat_model_screens_a_bag_through_function_calling(demo_scans: list[Pa
 def test_a_model_that_never_stops_calling_tools_is_stopped(demo_scans: list[Path]) -> None:
     with chat_server(call(demo_scans[0])) as (url, requests):
         client = openai.OpenAI(base_url=url, api_key="none", max_retries=0)
-        with pytest.raises(RuntimeError, match="no answer after"):
+        with pytest.raises(ChatModelFailed, match="no answer after"):
             example("openai_function_calling").ask(client, "m", str(demo_scans[0]), "Anything dangerous?")
     assert len(requests) == example("openai_function_calling").MOST_ROUNDS
 

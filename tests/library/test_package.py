@@ -98,7 +98,7 @@ def test_the_best_installed_provider_is_used() -> None:
 
 
 def test_a_clash_of_two_runtime_builds_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xray_agent_tools.detector.onnx.version", lambda name: "1.0")
+    monkeypatch.setattr("xray_agent_tools.detector.runtime.version", lambda name: "1.0")
     assert "uninstall both" in (onnxruntime_conflict() or "")
 
 

@@ -203,19 +203,6 @@ def test_what_a_tool_refuses_reaches_the_caller_as_it_is(portal: BlockingPortal,
     portal.call(asks)
 
 
-def test_several_processes_work_at_once(portal: BlockingPortal, slow: ScreeningSettings) -> None:
-    async def asks() -> None:
-        async with desk_with(slow, workers=2, grace_s=0) as desk, anyio.create_task_group() as tasks:
-            long = Asked()
-            tasks.start_soon(long.run, desk, LONG)
-            await long.has_heard(ASKING)
-            assert WAITING not in await steps_of(desk, LOOK)
-            assert not long.over.is_set()
-            long.scope.cancel()
-
-    portal.call(asks)
-
-
 # Progress
 
 
@@ -229,15 +216,20 @@ def test_the_steps_of_a_request_are_told_in_order(portal: BlockingPortal, settin
     portal.call(asks)
 
 
-def test_each_caller_hears_of_its_own_request_alone(portal: BlockingPortal, settings: ScreeningSettings) -> None:
+def test_processes_work_at_once_and_each_caller_hears_of_its_own_request_alone(
+    portal: BlockingPortal, slow: ScreeningSettings
+) -> None:
     async def asks() -> None:
         two_views = ToolCall("detect_threats", {"scan": ["bag_1.png", "bag_2.png"]})
-        one, two = Asked(), Asked()
-        async with desk_with(settings, workers=2) as desk, anyio.create_task_group() as tasks:
-            tasks.start_soon(one.run, desk, LOOK)
-            tasks.start_soon(two.run, desk, two_views)
-        assert [step for step in one.steps if "view" in step] == ["looking at view 1 of 1"]
-        assert [step for step in two.steps if "view" in step] == ["looking at view 1 of 2", "looking at view 2 of 2"]
+        async with desk_with(slow, workers=2, grace_s=0) as desk, anyio.create_task_group() as tasks:
+            long = Asked()
+            tasks.start_soon(long.run, desk, LONG)
+            await long.has_heard(ASKING)
+            heard = list(long.steps)
+            other = await steps_of(desk, two_views)
+            assert [step for step in other if "view" in step] == ["looking at view 1 of 2", "looking at view 2 of 2"]
+            assert (WAITING in other, long.over.is_set(), long.steps) == (False, False, heard)
+            long.scope.cancel()
 
     portal.call(asks)
 

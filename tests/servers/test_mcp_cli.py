@@ -94,11 +94,9 @@ def test_the_version_is_that_of_the_tools() -> None:
         (["--http", "--resource-url", "https://xray.example/mcp"], "--resource-url says nothing", "--token-file"),
         (["--http", "--scope", "screen"], "--scope without tokens", "--token-file or --jwt-issuer"),
         (["--vlm-url", "http://127.0.0.1:1/v1"], "--vlm-url and --vlm-model go together", "give both"),
-        (["--vlm-model", "anything"], "--vlm-url and --vlm-model go together", "give both"),
         (["--http", "--host", "0.0.0.0"], "0.0.0.0 can be reached from other machines", "--token-file"),
         (["--http", "--host", "::"], ":: can be reached from other machines", "127.0.0.1"),
         (["--http", "--host", ""], "can be reached from other machines", "127.0.0.1"),
-        (["--http", "--host", "xray.example"], "xray.example can be reached from other machines", "127.0.0.1"),
         (["--http", "--token-file", "/nowhere/tokens"], "/nowhere/tokens cannot be read", "UTF-8 text file"),
         (["--shelf", "/proc/nowhere"], "scans cannot be kept in /proc/nowhere", "--shelf"),
     ],
@@ -253,7 +251,7 @@ def test_the_environment_sets_what_containers_set_there(tmp_path: Path) -> None:
         "XRAY_ALLOWED_HOSTS": "xray.example scan.example:*",
         "XRAY_ALLOWED_ORIGINS": "https://a.example https://b.example",
     }
-    with serving("--root", str(SCANS), "--host", "0.0.0.0", env=names) as server:
+    with serving("--root", str(SCANS), env=names) as server:
         assert "a token is required" in server.log.read_text()
         token = token_in(made.stdout)
         for host in ("xray.example", "scan.example:8443", "127.0.0.1"):

@@ -214,7 +214,7 @@ class Visitor:
         await self.fails("access_denied", "view_scan", self.random.choice(["../secret.png", "/etc/passwd"]))
 
     async def sends_too_much(self) -> None:
-        with pytest.raises(MCPError):
+        with pytest.raises(MCPError, match="scan_too_large"):
             await self.call("detect_threats", data_uri(bytes(MAX_BODY)))
 
     async def uploads_too_much(self) -> None:

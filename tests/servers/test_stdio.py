@@ -140,9 +140,10 @@ class Conversation:
 
 @contextmanager
 def conversation(folder: Path, era: str, *options: str, **env: str) -> Iterator[Conversation]:
-    """Start a server whose temporary files are all in a folder."""
-    temporary = folder / "tmp"
-    temporary.mkdir()
+    """Start a server that has its home and its temporary files in a folder."""
+    places = {"TMPDIR": folder / "tmp", "HOME": folder / "home"}
+    for place in places.values():
+        place.mkdir()
     plain = {name: value for name, value in os.environ.items() if not name.startswith("XRAY_")}
     with (
         (folder / "log").open("wb") as log,
@@ -151,7 +152,7 @@ def conversation(folder: Path, era: str, *options: str, **env: str) -> Iterator[
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=plain | {"TMPDIR": str(temporary)} | env,
+            env=plain | {name: str(place) for name, place in places.items()} | env,
         ) as process,
     ):
         assert process.stdin is not None
@@ -193,6 +194,11 @@ def verdict_in(answer: dict[str, Any]) -> str:
 
 def detect(server: Conversation, number: int, scan: str = SCAN) -> dict[str, Any]:
     return server.ask(number, "tools/call", name="detect_threats", arguments={"scan": scan})
+
+
+def what_is_left(folder: Path) -> list[Path]:
+    """What a server has left in its temporary folder and at home."""
+    return [path for place in ("tmp", "home") for path in (folder / place).rglob("*")]
 
 
 def test_whatever_prints_in_the_server_the_wire_carries_only_the_protocol(tmp_path: Path, era: str) -> None:
@@ -241,7 +247,7 @@ def test_when_the_client_hangs_up_nothing_is_left(tmp_path: Path, era: str) -> N
         assert_protocol(server.hang_up())
     assert server.process.returncode == 0
     wait_until(lambda: not any(map(is_alive, pids)), "the end of all processes")
-    assert list((tmp_path / "tmp").glob("xray-*")) == []
+    assert what_is_left(tmp_path) == []
 
 
 def test_when_the_client_hangs_up_in_mid_call_nothing_is_left(tmp_path: Path, era: str) -> None:
@@ -253,14 +259,14 @@ def test_when_the_client_hangs_up_in_mid_call_nothing_is_left(tmp_path: Path, er
             server.tell("tools/call", number, name="detect_threats", arguments={"scan": scan.name})
         assert_protocol(server.hang_up())
     wait_until(lambda: not any(map(is_alive, pids)), "the end of all processes")
-    assert list((tmp_path / "tmp").glob("xray-*")) == []
+    assert what_is_left(tmp_path) == []
 
 
 def test_when_nobody_ever_speaks_nothing_is_left(tmp_path: Path) -> None:
     with conversation(tmp_path, "legacy") as server:
         assert server.hang_up() == []
     assert server.process.returncode == 0
-    assert list((tmp_path / "tmp").glob("xray-*")) == []
+    assert what_is_left(tmp_path) == []
 
 
 def ask_once(era: str, tool: str, *options: str, **arguments: Any) -> CallToolResult:

@@ -28,11 +28,11 @@ def open_engine(url: URL, *, timeout_s: float, create: bool) -> Engine:
     Raises:
         Misconfigured: the URL names no file, or the file is not there and is not to be made.
     """
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:") or url.query:
+    if url != URL.create(url.drivername, database=url.database) or not _names_file(url.database):
         raise Misconfigured(
             "an audit log in SQLite is a file", hint="give its path, such as sqlite:////var/lib/xray/audit.db"
         )
-    _see_to_file(Path(url.database), create)
+    _see_to_file(Path(str(url.database)), create)
     engine = create_engine(
         url, connect_args={"timeout": timeout_s}, pool_size=5, max_overflow=-1, pool_timeout=timeout_s
     )
@@ -57,6 +57,10 @@ def reading(connection: Connection) -> Connection:
 def code_of(error: Any) -> str:
     """SQLite's name of an error."""
     return str(getattr(error, "sqlite_errorname", ""))
+
+
+def _names_file(database: str | None) -> bool:
+    return bool(database) and database != ":memory:" and not str(database).startswith("file:")
 
 
 def _see_to_file(path: Path, create: bool) -> None:

@@ -64,40 +64,6 @@ class BatchLine(BaseModel):
     error: ErrorDetail | None = Field(description="Why there is no report.")
 
 
-_LINES: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "A line for each item.",
-        "model": BatchLine,
-        "content": {"application/jsonl": {"schema": {"$ref": "#/components/schemas/BatchLine"}}},
-    }
-}
-
-
-def router(service: Service) -> APIRouter:
-    """The route for batches."""
-    routes = APIRouter()
-
-    @routes.post(
-        "/v1/batch",
-        operation_id="detect_batch",
-        tags=["tools"],
-        summary="Detect threats on many scans",
-        description="Answers with one line of JSON for each item, in the order in which they are finished. A scan that "
-        "fails has an error in its line, and the others go on. When the client hangs up, what was begun is finished and "
-        "recorded, and nothing further is begun.",
-        response_class=Response,
-        responses=_LINES | errors(*CALLING),
-        openapi_extra=body(
-            BatchRequest,
-            {"items": [{"id": "1", "scan": "scan-0123456789abcdef"}, {"id": "2", "scan": "scan-fedcba9876543210"}]},
-        ),
-    )
-    async def batch(who: _Screener, request: Annotated[BatchRequest, Depends(json_body(BatchRequest))]) -> Response:
-        return _Lines(service, who, request.items)
-
-    return routes
-
-
 class _Lines(StreamingResponse):
     """Makes the decisions of a batch while it is sent; as many at once as there are screening processes."""
 
@@ -143,6 +109,35 @@ class _Lines(StreamingResponse):
             logger.exception("an item of a batch failed")
             line |= _failed(InternalError("the item failed unexpectedly", hint="send it again, then tell the operator"))
         return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+_LINES: dict[int | str, dict[str, Any]] = {200: {"model": BatchLine, "description": "A line for each item."}}
+
+
+def router(service: Service) -> APIRouter:
+    """The route for batches."""
+    routes = APIRouter()
+
+    @routes.post(
+        "/v1/batch",
+        operation_id="detect_batch",
+        tags=["tools"],
+        summary="Detect threats on many scans",
+        description="Answers with one line of JSON for each item, in the order in which they are finished. A scan that "
+        "fails has an error in its line, and the others go on. When the client hangs up, what was begun is finished and "
+        "recorded, and nothing further is begun.",
+        status_code=200,
+        response_class=_Lines,
+        responses=_LINES | errors(*CALLING),
+        openapi_extra=body(
+            BatchRequest,
+            {"items": [{"id": "1", "scan": "scan-0123456789abcdef"}, {"id": "2", "scan": "scan-fedcba9876543210"}]},
+        ),
+    )
+    async def batch(who: _Screener, request: Annotated[BatchRequest, Depends(json_body(BatchRequest))]) -> Response:
+        return _Lines(service, who, request.items)
+
+    return routes
 
 
 def _failed(error: XrayToolsError) -> dict[str, Any]:

@@ -101,7 +101,8 @@ def views_of_form() -> dict[str, Any]:
 
 
 def _codes(status: int) -> list[str]:
-    return [*_REFUSALS.get(status, ()), *(kind.code for kind, end in TABLE.items() if end.http_status == status)]
+    raised = (kind.code for kind, outcome in TABLE.items() if outcome.http_status == status)
+    return list(dict.fromkeys([*_REFUSALS.get(status, ()), *raised]))
 
 
 def _as_form(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,6 +113,7 @@ def _as_form(schema: Mapping[str, Any]) -> dict[str, Any]:
         "type": "object",
         "properties": {"view": views_of_form(), **properties},
         "required": ["view", *required],
+        "additionalProperties": False,
     }
 
 

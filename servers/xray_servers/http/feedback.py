@@ -55,7 +55,11 @@ def router(service: Service) -> APIRouter:
         responses=errors(*CALLING, 404, 507),
         openapi_extra=body(
             FeedbackRequest,
-            {"record_id": "record-0123456789abcdef0123456789abcdef", "kind": "false_alarm", "note": "a shoe's steel shank"},
+            {
+                "record_id": "record-0123456789abcdef0123456789abcdef",
+                "kind": "false_alarm",
+                "note": "a shoe's steel shank",
+            },
         ),
     )
     async def give(

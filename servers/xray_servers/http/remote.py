@@ -1,16 +1,18 @@
 """Pictures that a request names by address instead of sending them: fetched from hosts that the operator allows.
 
-An address is looked up once, checked, and then connected to as checked, at every redirect anew, so that neither a
-redirect nor a name that changes its mind leads anywhere else.
+A name is looked up once, its addresses are checked, and the one that was checked is connected to, at every redirect anew.
+So neither a redirect nor a name that changes its mind leads anywhere else. One parser reads a URL for the check and for
+the connection, and each fetch has a connection of its own.
 """
 
 from __future__ import annotations
 
 import base64
 import ipaddress
+import re
 import socket
-from collections.abc import Sequence
-from urllib.parse import urljoin, urlsplit
+import ssl
+from collections.abc import Iterator, Sequence
 
 import anyio
 import httpx2
@@ -21,6 +23,9 @@ from xray_servers.http.errors import Refused
 _MOST_REDIRECTS = 3
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
+_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All that is given out of IPv6 (RFC 4291, section 2.4). Addresses outside it may stand for any of IPv4."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -29,21 +34,31 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class RemoteImages:
     """Fetches pictures by HTTP from allowed hosts, and from public addresses only unless a network is allowed too."""
 
-    def __init__(self, allowed: Sequence[str], *, most_bytes: int = 64 * 1024 * 1024, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        allowed: Sequence[str],
+        *,
+        most_bytes: int = 64 * 1024 * 1024,
+        timeout: float = 10.0,
+        certificates: ssl.SSLContext | None = None,
+    ) -> None:
         """Set what is allowed.
 
         Args:
-            allowed: host names, exact, and networks such as ``10.1.0.0/16`` that hosts may have addresses in.
+            allowed: hosts, exact: ``pictures.example.org`` for the usual ports, ``pictures.example.org:8443`` for
+                another one; and networks such as ``10.1.0.0/16``, in which hosts may have addresses that are not public.
             most_bytes: size of a picture.
             timeout: seconds for a picture, redirects included.
+            certificates: how hosts prove who they are; by the authorities that the system trusts when not given.
 
         Raises:
             Misconfigured: an entry is neither.
         """
-        self._hosts = frozenset(entry.casefold().rstrip(".") for entry in allowed if "/" not in entry)
+        self._places = frozenset(place for entry in allowed if "/" not in entry for place in _places(entry))
         self._networks = tuple(_network(entry) for entry in allowed if "/" in entry)
         self._most_bytes = most_bytes
         self._timeout = timeout
+        self._certificates = certificates
 
     async def fetch(self, url: str) -> str:
         """A picture as a data URI.
@@ -56,40 +71,50 @@ class RemoteImages:
                 content = await self._follow(url)
         except TimeoutError:
             raise _unavailable(f"it did not arrive within {self._timeout:g} seconds") from None
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-            raise _unavailable(type(error).__name__) from error
+        except (httpx2.InvalidURL, ValueError):
+            raise _unavailable("an address on the way to it is no URL") from None
+        except (httpx2.HTTPError, OSError) as error:
+            raise _unavailable(f"its host cannot be reached, or breaks off ({type(error).__name__})") from error
         return "data:application/octet-stream;base64," + base64.b64encode(content).decode("ascii")
 
     async def _follow(self, url: str) -> bytes:
-        async with httpx2.AsyncClient(follow_redirects=False, trust_env=False, timeout=self._timeout) as client:
-            for _ in range(_MOST_REDIRECTS + 1):
-                request = await self._request(client, url)
-                response = await client.send(request, stream=True)
-                try:
-                    if response.status_code in _REDIRECTS:
-                        url = urljoin(url, response.headers.get("location", ""))
-                        continue
-                    if response.status_code != 200:
-                        raise _unavailable(f"its host answered {response.status_code}")
-                    return await self._body(response)
-                finally:
-                    await response.aclose()
-        raise _unavailable(f"more than {_MOST_REDIRECTS} redirects")
+        place = httpx2.URL(url)
+        for _ in range(_MOST_REDIRECTS + 1):
+            found = await self._get(place)
+            if isinstance(found, bytes):
+                return found
+            if place.scheme == "https" and found.scheme == "http":
+                raise _not_allowed("a redirect leads from https to http")
+            place = found
+        raise _unavailable(f"there are more than {_MOST_REDIRECTS} redirects")
 
-    async def _request(self, client: httpx2.AsyncClient, url: str) -> httpx2.Request:
-        """A request to the checked address of a URL's host, under the host's name."""
-        parts = urlsplit(url)
-        host = (parts.hostname or "").casefold().rstrip(".")
-        if parts.scheme not in _PORTS or parts.username is not None:
-            raise _not_allowed("only plain http and https addresses are fetched")
-        if host not in self._hosts:
-            raise _not_allowed("pictures are not fetched from this host")
-        port = parts.port or _PORTS[parts.scheme]
+    async def _get(self, url: httpx2.URL) -> bytes | httpx2.URL:
+        """What is at a URL: a picture, or the way to another one."""
+        host, port = self._place(url)
         address = await self._address(host, port)
-        literal = f"[{address}]" if address.version == 6 else str(address)
-        target = parts._replace(netloc=f"{literal}:{port}", fragment="").geturl()
-        headers = {"host": parts.netloc, "accept": "image/*", "accept-encoding": "identity"}
-        return client.build_request("GET", target, headers=headers, extensions={"sni_hostname": host})
+        async with (
+            httpx2.AsyncClient(verify=self._certificates or True, trust_env=False, timeout=None) as client,
+            client.stream(
+                "GET",
+                url.copy_with(host=str(address)),
+                headers={"host": url.netloc.decode("ascii"), "accept": "image/*", "accept-encoding": "identity"},
+                extensions={"sni_hostname": host},
+            ) as response,
+        ):
+            if response.status_code in _REDIRECTS and "location" in response.headers:
+                return url.join(response.headers["location"])
+            if response.status_code != 200:
+                raise _unavailable(f"its host answered {response.status_code}")
+            return await self._body(response)
+
+    def _place(self, url: httpx2.URL) -> tuple[str, int]:
+        """The host and the port of a URL, if they are allowed."""
+        if url.scheme not in _PORTS or url.userinfo:
+            raise _not_allowed("only http and https addresses without a user's name are fetched")
+        place = url.raw_host.decode("ascii"), _PORTS[url.scheme] if url.port is None else url.port
+        if place not in self._places:
+            raise _not_allowed("pictures are not fetched from this host and port")
+        return place
 
     async def _address(self, host: str, port: int) -> Address:
         found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -99,9 +124,8 @@ class RemoteImages:
         return addresses[0]
 
     def _may_connect(self, address: Address) -> bool:
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        real = mapped or address
-        return (real.is_global and not real.is_multicast) or any(real in network for network in self._networks)
+        real = (address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None) or address
+        return _is_public(real) or any(real in network for network in self._networks)
 
     async def _body(self, response: httpx2.Response) -> bytes:
         content = bytearray()
@@ -110,6 +134,38 @@ class RemoteImages:
             if len(content) > self._most_bytes:
                 raise _unavailable(f"it has more than {self._most_bytes} bytes")
         return bytes(content)
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and (address not in _GLOBAL_UNICAST or address.sixtofour):
+        return False
+    return address.is_global and not address.is_multicast
+
+
+def _places(entry: str) -> Iterator[tuple[str, int]]:
+    """The ports of a host that an entry allows."""
+    try:
+        url = httpx2.URL(f"//{entry}")
+        host = url.raw_host.decode("ascii")
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise _no_host(entry) from error
+    if not (_NAME.fullmatch(host) or _is_address(host)) or url.userinfo or url.query or url.fragment:
+        raise _no_host(entry)
+    yield from ((host, port) for port in ((url.port,) if url.port is not None else _PORTS.values()))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _no_host(entry: str) -> Misconfigured:
+    return Misconfigured(
+        f"{entry!r} is no host", hint="give a host name as pictures.example.org, with :PORT for an unusual one"
+    )
 
 
 def _network(entry: str) -> Network:

@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 PATIENCE_S = 60
 
 
-async def converse(server: dict[str, Any], scans: list[str], model: str) -> dict[str, Any]:
+async def converse(server: Any, scans: list[str], model: str) -> dict[str, Any]:
     """Ask the agent about each scan; the protocol version."""
     set_tracing_disabled(True)
     connect = MCPServerStreamableHttp if "url" in server else MCPServerStdio

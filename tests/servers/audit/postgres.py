@@ -92,7 +92,7 @@ def running_postgres() -> Iterator[Postgres]:
             yield server
         finally:
             with suppress(CannotStart):
-                server.stop("fast")
+                server.stop("immediate")
 
 
 def _started(folder: Path) -> Postgres:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from xray_servers.http.bodies import json_body
 from xray_servers.http.callers import Caller
-from xray_servers.http.documented import SCREENING, body, errors
+from xray_servers.http.documented import SCREENING, body, decision, errors
 from xray_servers.http.errors import Refused
 from xray_servers.http.openai.conversation import AnswerFormat, Completion, Conversation, OfferedTool, ToolCallMade
 from xray_servers.http.openai.models import Screening, model_named
@@ -34,9 +34,7 @@ _EXAMPLE = {
         }
     ],
 }
-_ANSWER: dict[int | str, dict[str, Any]] = {
-    200: {"description": "A chat completion, or a stream of its chunks.", "content": {"text/event-stream": {}}}
-}
+_ANSWER = decision("A chat completion, or a stream of its chunks.", content={"text/event-stream": {}})
 
 Asked = Annotated[ChatRequest, Depends(json_body(ChatRequest))]
 """The body, read after the caller is known."""
@@ -54,7 +52,7 @@ def router(service: Service, remote: RemoteImages) -> APIRouter:
     @routes.post(
         "/chat/completions",
         summary="Ask about a scan in a conversation",
-        responses={**_ANSWER, **errors(*SCREENING)},
+        responses=_ANSWER | errors(*SCREENING),
         openapi_extra=body(ChatRequest, _EXAMPLE),
     )
     async def complete(caller: Screening, asked: Asked) -> Response:

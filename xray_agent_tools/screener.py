@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +16,7 @@ from xray_agent_tools.declaration.policy import Policy, load_policy
 from xray_agent_tools.detector.onnx import OnnxDetector
 from xray_agent_tools.detector.package import load_package
 from xray_agent_tools.detector.preprocess import content_box, luminance
-from xray_agent_tools.detector.protocol import Detector, RawDetection
+from xray_agent_tools.detector.protocol import Detector, RawDetection, detect_all
 from xray_agent_tools.errors import InvalidArgument, XrayToolsError
 from xray_agent_tools.evidence.material import material_in
 from xray_agent_tools.evidence.occlusion import occlusion_in
@@ -48,6 +50,31 @@ from xray_agent_tools.wording import summarise
 _SEVERITY_ORDER: dict[Severity, int] = {"critical": 0, "high": 1, "medium": 2, "low": 3, "none": 4}
 _MOST_QUESTION_CHARACTERS = 2000
 _Thing = TypeVar("_Thing")
+
+
+@dataclass(frozen=True, slots=True)
+class DetectRequest:
+    """The arguments of one :meth:`Screener.detect_threats`."""
+
+    scan: ScanSource | Sequence[ScanSource]
+    labels: Sequence[str] | None = None
+    min_confidence: float | None = None
+    max_detections: int | None = None
+    detail: Detail = "concise"
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A request whose scan is read and examined: what is left is to run the network."""
+
+    bag: Scan
+    wanted: frozenset[str] | None
+    floor: float | None
+    most: int | None
+    detail: Detail
+    issues: list[QualityIssue]
+    visible: list[int]
+    started: float
 
 
 class Screener:
@@ -151,32 +178,21 @@ class Screener:
             InvalidArgument: ``min_confidence``, ``max_detections`` or ``detail`` is out of range.
             ModelUnavailable: the detector cannot be loaded or failed.
         """
-        started = time.perf_counter()
-        _check_detail(detail)
-        most = _check_most(max_detections)
-        wanted = _check_labels(labels)
-        floor = _check_confidence(min_confidence)
-        bag = self.load(scan)
-        detector = self.detector
-        issues, visible = self._examine(bag, wanted, detector)
-        detections = _look(bag, visible, detector, wanted, floor)
-        verdict = _verdict(detections, usable=not issues)
-        unseen = taxonomy().outside(detector.package.manifest.labels if visible else ())
-        not_assessed = unseen if wanted is None else [x for x in taxonomy().labels if x in unseen or x not in wanted]
-        listed = _first(detections, most, _alarms)
-        return ThreatReport(
-            scan_id=bag.scan_id,
-            verdict=verdict,
-            summary=summarise(verdict, detections, issues, len(not_assessed), detail),
-            detections=listed,
-            left_out=len(detections) - len(listed),
-            quality=Quality(usable=not issues, issues=issues),
-            opaque_regions=_opaque(bag, visible),
-            not_assessed=not_assessed,
-            model=_identity(detector, listed, detail),
-            image=_image(bag),
-            timing_ms=round((time.perf_counter() - started) * 1000, 1),
-        )
+        request = DetectRequest(scan, labels, min_confidence, max_detections, detail)
+        return self._finish([self._begin(request)])[0]
+
+    def detect_together(self, requests: Sequence[DetectRequest]) -> list[ThreatReport | XrayToolsError]:
+        """Look at several bags at once, where the detector can; a request that fails gives its error.
+
+        Every report is the one that :meth:`detect_threats` gives, but for ``timing_ms``, which is that of all together.
+        """
+        begun = [self._try_to_begin(request) for request in requests]
+        looks = [look for look in begun if isinstance(look, _Look)]
+        try:
+            reports: Iterator[ThreatReport | XrayToolsError] = iter(self._finish(looks))
+        except XrayToolsError as error:
+            reports = iter([error] * len(looks))
+        return [next(reports) if isinstance(look, _Look) else look for look in begun]
 
     def detect_batch(
         self,
@@ -186,15 +202,53 @@ class Screener:
         min_confidence: float | None = None,
         max_detections: int | None = None,
         detail: Detail = "concise",
+        batch: int = 1,
     ) -> Iterator[ThreatReport | XrayToolsError]:
-        """Look at many bags, one after the other; a scan that fails yields its error and the rest go on."""
-        for scan in scans:
-            try:
-                yield self.detect_threats(
-                    scan, labels=labels, min_confidence=min_confidence, max_detections=max_detections, detail=detail
-                )
-            except XrayToolsError as error:
-                yield error
+        """Look at many bags, so many at a time; a scan that fails yields its error and the rest go on.
+
+        Args:
+            scans: one source, or a list of views, for each bag.
+            labels: as for :meth:`detect_threats`.
+            min_confidence: as for :meth:`detect_threats`.
+            max_detections: as for :meth:`detect_threats`.
+            detail: as for :meth:`detect_threats`.
+            batch: bags that are looked at together.
+        """
+        waiting = iter(scans)
+        while chunk := list(islice(waiting, max(1, batch))):
+            yield from self.detect_together(
+                [DetectRequest(scan, labels, min_confidence, max_detections, detail) for scan in chunk]
+            )
+
+    def _try_to_begin(self, request: DetectRequest) -> _Look | XrayToolsError:
+        try:
+            return self._begin(request)
+        except XrayToolsError as error:
+            return error
+
+    def _begin(self, request: DetectRequest) -> _Look:
+        """Everything before the network runs."""
+        started = time.perf_counter()
+        _check_detail(request.detail)
+        most = _check_most(request.max_detections)
+        wanted = _check_labels(request.labels)
+        floor = _check_confidence(request.min_confidence)
+        bag = self.load(request.scan)
+        issues, visible = self._examine(bag, wanted, self.detector)
+        return _Look(bag, wanted, floor, most, request.detail, issues, visible, started)
+
+    def _finish(self, looks: Sequence[_Look]) -> list[ThreatReport]:
+        """Run the network on every view of every look, and report each."""
+        detector = self.detector
+        lowest = min(detector.package.thresholds.values())
+        views, floors = [], []
+        for look in looks:
+            for index in look.visible:
+                progress.report(f"looking at view {index + 1} of {len(look.bag.views)}")
+                views.append(look.bag.views[index].pixels)
+                floors.append(lowest if look.floor is None else min(lowest, look.floor))
+        found = iter(detect_all(detector, views, floors))
+        return [_report(look, [(index, next(found)) for index in look.visible], detector) for look in looks]
 
     def explain_scan(
         self,
@@ -327,19 +381,39 @@ def _canary_alarms(detector: Detector) -> bool:
     return any(box.label == known for box in found)
 
 
-def _look(
-    bag: Scan, visible: Sequence[int], detector: Detector, wanted: frozenset[str] | None, floor: float | None
-) -> list[Detection]:
+def _report(look: _Look, found: Sequence[tuple[int, list[RawDetection]]], detector: Detector) -> ThreatReport:
+    bag, wanted, issues = look.bag, look.wanted, look.issues
+    detections = _detections(look, found, detector)
+    verdict = _verdict(detections, usable=not issues)
+    unseen = taxonomy().outside(detector.package.manifest.labels if look.visible else ())
+    not_assessed = unseen if wanted is None else [x for x in taxonomy().labels if x in unseen or x not in wanted]
+    listed = _first(detections, look.most, _alarms)
+    return ThreatReport(
+        scan_id=bag.scan_id,
+        verdict=verdict,
+        summary=summarise(verdict, detections, issues, len(not_assessed), look.detail),
+        detections=listed,
+        left_out=len(detections) - len(listed),
+        quality=Quality(usable=not issues, issues=issues),
+        opaque_regions=_opaque(bag, look.visible),
+        not_assessed=not_assessed,
+        model=_identity(detector, listed, look.detail),
+        image=_image(bag),
+        timing_ms=round((time.perf_counter() - look.started) * 1000, 1),
+    )
+
+
+def _detections(look: _Look, looked: Sequence[tuple[int, list[RawDetection]]], detector: Detector) -> list[Detection]:
+    """What a look lists, in the order of the report."""
     package = detector.package
-    lowest = min(package.thresholds.values())
-    found: list[tuple[int, RawDetection]] = []
-    for index in visible:
-        progress.report(f"looking at view {index + 1} of {len(bag.views)}")
-        for raw in detector.detect(bag.views[index].pixels, floor=lowest if floor is None else min(lowest, floor)):
-            reached = raw.confidence >= package.thresholds[raw.label]
-            listed = reached or (floor is not None and raw.confidence >= floor)
-            if listed and (wanted is None or raw.label in wanted):
-                found.append((index, raw))
+    bag, wanted, floor = look.bag, look.wanted, look.floor
+    found = [
+        (index, box)
+        for index, boxes in looked
+        for box in boxes
+        if (wanted is None or box.label in wanted)
+        and (box.confidence >= package.thresholds[box.label] or (floor is not None and box.confidence >= floor))
+    ]
     found.sort(key=lambda entry: (_SEVERITY_ORDER[taxonomy().item(entry[1].label).severity], -entry[1].confidence))
     greys = [luminance(view.pixels) for view in bag.views] if found else []
     detections = []

@@ -270,7 +270,7 @@ def _is_url(text: str) -> bool:
 )
 def token(name: str, scopes: tuple[str, ...], file: Path | None) -> None:
     """Make a bearer token for NAME. Only its hash is stored; the token is shown once."""
-    from xray_servers.access import new_token
+    from xray_servers.access import check_tokens, new_token
 
     with errors_reported():
         made, line = new_token(name)
@@ -279,8 +279,12 @@ def token(name: str, scopes: tuple[str, ...], file: Path | None) -> None:
         click.echo(f"token: {made}\nline for the token file: {line}")
         return
     try:
-        with open(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a", encoding="utf-8") as lines:
-            lines.write(line + "\n")
-    except OSError as error:
-        raise click.ClickException(f"cannot write {file}: {error.strerror}") from error
+        with open(os.open(file, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8") as lines:
+            before = lines.read()
+            between = "" if not before or before.endswith("\n") else "\n"
+            with errors_reported():
+                check_tokens(f"{before}{between}{line}\n", file)
+            lines.write(f"{between}{line}\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"cannot add to {file}: {error}") from error
     click.echo(f"token: {made}\nadded to {file}")

@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import yaml
@@ -244,6 +246,28 @@ def test_the_doctor_explains_a_clash_of_runtimes(monkeypatch: pytest.MonkeyPatch
     result = run("doctor")
     assert result.exit_code == 23
     assert "uninstall both" in result.output
+
+
+@click.command()
+def plugged_in() -> None:
+    """Say hello."""
+    click.echo("hello")
+
+
+def test_another_package_can_add_commands_and_one_that_lacks_something_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"hello": f"{__name__}:plugged_in", "broken": "no_such_package:command", "detect": f"{__name__}:plugged_in"}
+    entries = [EntryPoint(name, value, "xray_tools.commands") for name, value in named.items()]
+    monkeypatch.setattr(cli, "entry_points", EntryPoints(entries).select)
+    listed = run("--help").output
+    assert "Say hello." in listed
+    assert listed.count("  detect") == 1
+    assert run("hello").output == "hello\n"
+    assert "look for threats" in run("detect", "--help").output.lower()
+    readable, machine = run("broken", "x", "--option"), run("broken", "--json")
+    assert (readable.exit_code, machine.exit_code) == (23, 23)
+    assert "no_such_package" in readable.output
+    assert "hint:" in readable.output
+    assert json.loads(machine.output)["error"]["code"] == "misconfigured"
 
 
 def test_the_installed_command_runs(bag_file: Path) -> None:

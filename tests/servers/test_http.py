@@ -59,7 +59,7 @@ def app_for(
 ) -> ASGIApp:
     desk = ScreeningDesk(ScreeningSettings(roots=(SCANS,), shelf=folder / "shelf", model=model), limits)
     return http_app(
-        build_server(desk, uploads=True, log_level="WARNING"),
+        build_server(desk, uploads="/scans", log_level="WARNING"),
         desk,
         HttpSettings(authorization=authorization, **options),
     )
@@ -215,21 +215,37 @@ def test_a_full_queue_says_when_to_come_again(tmp_path: Path) -> None:
 # Size
 
 
-@pytest.mark.parametrize("path", ["/scans", "/mcp"])
-@pytest.mark.parametrize("content_type", ["application/json", "image/png", "multipart/form-data; boundary=a"])
-@pytest.mark.parametrize("body", [b"x" * 700_000, None], ids=["announced", "in chunks"])
-def test_what_is_too_large_is_refused_and_told_the_other_way(
-    narrow: TestClient, path: str, content_type: str, body: bytes | None
-) -> None:
-    content = body or chunks(700_000)
-    headers = {"Content-Type": content_type, "Accept": "application/json, text/event-stream"}
-    answer = narrow.post(path, content=content, headers=headers)
-    assert answer.status_code == 413
-    error = error_in(answer)
+BODIES = pytest.mark.parametrize("body", [b"x" * 700_000, None], ids=["announced", "in chunks"])
+
+
+def assert_too_large(error: dict[str, Any]) -> None:
     assert error["code"] == "scan_too_large"
     assert "600000 bytes" in error["message"]
     assert "path" in error["hint"]
     assert "/scans" in error["hint"]
+
+
+@BODIES
+@pytest.mark.parametrize("content_type", ["application/json", "image/png", "multipart/form-data; boundary=a"])
+def test_an_upload_that_is_too_large_is_refused_and_told_the_other_way(
+    narrow: TestClient, content_type: str, body: bytes | None
+) -> None:
+    answer = narrow.post("/scans", content=body or chunks(700_000), headers={"Content-Type": content_type})
+    assert answer.status_code == 413
+    assert_too_large(error_in(answer))
+
+
+@BODIES
+def test_a_message_that_is_too_large_is_refused_in_the_words_of_the_protocol(
+    narrow: TestClient, body: bytes | None
+) -> None:
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    answer = narrow.post("/mcp", content=body or chunks(700_000), headers=headers)
+    assert answer.status_code == 413
+    message = answer.json()
+    assert (message["jsonrpc"], message["id"]) == ("2.0", None)
+    assert_too_large(message["error"]["data"])
+    assert json.loads(message["error"]["message"]) == {"error": message["error"]["data"]}
 
 
 def test_what_just_fits_is_taken_in_chunks_too(narrow: TestClient) -> None:
@@ -481,7 +497,7 @@ def locked(
     file = tmp_path_factory.mktemp("tokens") / "tokens"
     file.write_text("\n".join(line for _, line in tokens.values()))
     with serving(
-        *("--root", str(SCANS), "--scope", "screen", "--token-file", str(file)),
+        *("--root", str(SCANS), "--scope", "screen", "--token-file", str(file), "--max-body-mib", "1"),
         *("--jwt-issuer", ISSUER, "--jwt-keys", str(keys), "--resource-url", RESOURCE),
     ) as running:
         yield running
@@ -595,6 +611,15 @@ def test_a_client_without_a_good_token_gets_nowhere(locked: Running, token: str 
     with pytest.RaisesGroup(MCPError, flatten_subgroups=True):
         call(locked.url, era, "detect_threats", token, statuses, scan=SCAN.name)
     assert statuses == {401}
+
+
+@pytest.mark.parametrize("era", ERAS)
+def test_an_agent_that_sends_too_much_reads_what_to_do_instead(
+    locked: Running, tokens: dict[str, tuple[str, str]], era: str
+) -> None:
+    picture = "data:image/png;base64," + "A" * 2_000_000
+    with pytest.RaisesGroup(pytest.RaisesExc(MCPError, match="scan_too_large.*/scans"), flatten_subgroups=True):
+        call(locked.url, era, "detect_threats", tokens["ann"][0], scan=picture)
 
 
 @pytest.mark.parametrize("era", ERAS)

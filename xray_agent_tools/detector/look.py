@@ -1,8 +1,8 @@
-"""One look at a view: place its content, run the network, read the boxes. Every backend looks like this."""
+"""One look at views: place their content, run the network, read the boxes. Every backend looks like this."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,25 +14,29 @@ from xray_agent_tools.detector.protocol import RawDetection
 from xray_agent_tools.errors import ModelUnavailable
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""From an input of shape (1, 3, size, size) to an output of shape (4 + classes, anchors)."""
+"""From an input of shape (views, 3, size, size) to an output of shape (views, 4 + classes, anchors)."""
 
 
-def look(network: Network, pixels: NDArray[np.uint8], manifest: Manifest, *, floor: float) -> list[RawDetection]:
-    """Find items on a view, most certain first.
+def look(
+    network: Network, views: Sequence[NDArray[np.uint8]], manifest: Manifest, *, floors: Sequence[float]
+) -> list[list[RawDetection]]:
+    """Find items on views, on each the most certain first.
 
     Args:
-        network: runs the network.
-        pixels: RGB, shape (height, width, 3), 0..255.
+        network: runs the network on all views at once.
+        views: RGB, shape (height, width, 3), 0..255; at least one.
         manifest: input size, names, calibration and overlap.
-        floor: lowest calibrated confidence to return, 0..1.
+        floors: for each view the lowest calibrated confidence to return, 0..1.
 
     Raises:
         ModelUnavailable: the network failed or gave something else than its manifest says.
     """
-    network_input, placement = place(pixels, manifest.input_size)
-    height, width = pixels.shape[:2]
+    placed = [place(view, manifest.input_size) for view in views]
     try:
-        output = network(network_input[None])
-        return decode(output, manifest, placement, width=width, height=height, floor=floor)
+        outputs = network(np.stack([network_input for network_input, _ in placed]))
+        return [
+            decode(output, manifest, placement, width=view.shape[1], height=view.shape[0], floor=floor)
+            for output, view, (_, placement), floor in zip(outputs, views, placed, floors, strict=True)
+        ]
     except Exception as error:  # runtimes raise classes of their own for every device
         raise ModelUnavailable(f"the network failed: {type(error).__name__}", hint="run `xray-tools doctor`") from error

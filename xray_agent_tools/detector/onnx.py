@@ -39,7 +39,9 @@ class OnnxDetector:
         self._session = _open_session(package, providers, threads)
         metadata = self._session.get_modelmeta().custom_metadata_map
         package.check_names(_class_names(metadata.get("names", "{}")))
-        self._input = self._session.get_inputs()[0].name
+        first = self._session.get_inputs()[0]
+        self._input = first.name
+        self._takes_batches = not isinstance(first.shape[0], int)
 
     @property
     def package(self) -> ModelPackage:
@@ -57,10 +59,20 @@ class OnnxDetector:
         Raises:
             ModelUnavailable: the network failed.
         """
-        return look(self._run, pixels, self._package.manifest, floor=floor)
+        return look(self._run, [pixels], self._package.manifest, floors=[floor])[0]
+
+    def detect_many(self, views: Sequence[NDArray[np.uint8]], *, floors: Sequence[float]) -> list[list[RawDetection]]:
+        """The same for several views, in one run of a network that was exported for any number of them.
+
+        Raises:
+            ModelUnavailable: the network failed.
+        """
+        if self._takes_batches:
+            return look(self._run, views, self._package.manifest, floors=floors)
+        return [self.detect(view, floor=floor) for view, floor in zip(views, floors, strict=True)]
 
     def _run(self, network_input: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(self._session.run(None, {self._input: network_input})[0][0], dtype=np.float32)
+        return np.asarray(self._session.run(None, {self._input: network_input})[0], dtype=np.float32)
 
 
 def _open_session(package: ModelPackage, providers: Sequence[str] | None, threads: int) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,3 +48,28 @@ class Detector(Protocol):
         Raises:
             ModelUnavailable: the network failed.
         """
+
+
+@runtime_checkable
+class BatchDetector(Detector, Protocol):
+    """A detector that looks at several views at once, which saves time where the device has room for them."""
+
+    def detect_many(self, views: Sequence[NDArray[np.uint8]], *, floors: Sequence[float]) -> list[list[RawDetection]]:
+        """What :meth:`Detector.detect` gives for each view, with a floor for each.
+
+        Raises:
+            ModelUnavailable: the network failed.
+        """
+
+
+def detect_all(
+    detector: Detector, views: Sequence[NDArray[np.uint8]], floors: Sequence[float]
+) -> list[list[RawDetection]]:
+    """Look at views, at once where the detector can, with a floor for each.
+
+    Raises:
+        ModelUnavailable: the network failed.
+    """
+    if isinstance(detector, BatchDetector) and len(views) > 1:
+        return detector.detect_many(views, floors=floors)
+    return [detector.detect(view, floor=floor) for view, floor in zip(views, floors, strict=True)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,20 @@ class UltralyticsDetector:
         Raises:
             ModelUnavailable: the network failed.
         """
-        return look(self._run, pixels, self._package.manifest, floor=floor)
+        return look(self._run, [pixels], self._package.manifest, floors=[floor])[0]
+
+    def detect_many(self, views: Sequence[NDArray[np.uint8]], *, floors: Sequence[float]) -> list[list[RawDetection]]:
+        """The same for several views, in one run.
+
+        Raises:
+            ModelUnavailable: the network failed.
+        """
+        return look(self._run, views, self._package.manifest, floors=floors)
 
     def _run(self, network_input: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._lock, self._torch.inference_mode():
             tensor = self._torch.from_numpy(network_input).to(self._device)
-            return np.asarray(self._network(tensor)[0][0].float().cpu().numpy())
+            return np.asarray(self._network(tensor)[0].float().cpu().numpy())
 
 
 def _load(checkpoint: Path, device: str) -> tuple[Any, Any]:

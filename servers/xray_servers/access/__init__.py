@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xray_servers.access.bearer import SCREEN_SCOPE, BearerTokens, new_token
+from xray_servers.access.bearer import SCREEN_SCOPE, BearerTokens, check_tokens, new_token
 from xray_servers.access.callers import FirstOf, owner_of
 from xray_servers.access.keys import KeysAtUrl, KeysInFile, SigningKeys, signing_keys
 from xray_servers.access.signed import JwtTokens
@@ -15,6 +15,7 @@ __all__ = [
     "KeysAtUrl",
     "KeysInFile",
     "SigningKeys",
+    "check_tokens",
     "new_token",
     "owner_of",
     "signing_keys",

@@ -93,6 +93,15 @@ def new_token(name: str) -> tuple[str, str]:
     return token, f"{name} sha256:{_digest_of(token).hex()}"
 
 
+def check_tokens(text: str, path: Path) -> None:
+    """Check the content of a token file before it is written.
+
+    Raises:
+        Misconfigured: nobody could come in with it.
+    """
+    _entries_in(text, path)
+
+
 def _digest_of(token: str) -> bytes:
     # A plain hash is enough for 256 random bits; a slow one would only slow every call.
     return hashlib.sha256(token.encode("utf-8", errors="surrogatepass")).digest()

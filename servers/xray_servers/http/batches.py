@@ -19,7 +19,7 @@ from xray_servers.http.access import caller
 from xray_servers.http.bags import Bagged
 from xray_servers.http.bodies import json_body
 from xray_servers.http.callers import SCREEN, Caller
-from xray_servers.http.documented import CALLING, ErrorDetail, body, errors
+from xray_servers.http.documented import CALLING, ErrorDetail, body, errors, lines
 from xray_servers.http.errors import response_of
 from xray_servers.http.service import Service
 
@@ -111,9 +111,6 @@ class _Lines(StreamingResponse):
         return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
-_LINES: dict[int | str, dict[str, Any]] = {200: {"model": BatchLine, "description": "A line for each item."}}
-
-
 def router(service: Service) -> APIRouter:
     """The route for batches."""
     routes = APIRouter()
@@ -126,9 +123,8 @@ def router(service: Service) -> APIRouter:
         description="Answers with one line of JSON for each item, in the order in which they are finished. A scan that "
         "fails has an error in its line, and the others go on. When the client hangs up, what was begun is finished and "
         "recorded, and nothing further is begun.",
-        status_code=200,
-        response_class=_Lines,
-        responses=_LINES | errors(*CALLING),
+        response_class=Response,
+        responses=lines("A line for each item.", BatchLine) | errors(*CALLING),
         openapi_extra=body(
             BatchRequest,
             {"items": [{"id": "1", "scan": "scan-0123456789abcdef"}, {"id": "2", "scan": "scan-fedcba9876543210"}]},

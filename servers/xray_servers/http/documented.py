@@ -81,6 +81,12 @@ def decision(description: str, **more: Any) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": description, "headers": headers, **more}}
 
 
+def lines(description: str, model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """A stream of lines of JSON as a route's ``responses``; the schema is that of a line."""
+    schema = _inlined(model.model_json_schema(mode="serialization"))
+    return {200: {"description": description, "content": {"application/jsonl": {"schema": schema}}}}
+
+
 def body(model: type[BaseModel], example: Mapping[str, Any], *, form: bool = False) -> dict[str, Any]:
     """A JSON body as a route's ``openapi_extra``, and the same as a form with files where a route takes one."""
     schema = _inlined(model.model_json_schema())

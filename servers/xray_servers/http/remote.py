@@ -149,9 +149,11 @@ def _places(entry: str) -> Iterator[tuple[str, int]]:
         host = url.raw_host.decode("ascii")
     except (httpx2.InvalidURL, ValueError) as error:
         raise _no_host(entry) from error
-    if not (_NAME.fullmatch(host) or _is_address(host)) or url.userinfo or url.query or url.fragment:
+    ports = _PORTS.values() if url.port is None else (url.port,)
+    named = _NAME.fullmatch(host) or _is_address(host)
+    if not named or url.userinfo or url.query or url.fragment or not all(0 < port < 65536 for port in ports):
         raise _no_host(entry)
-    yield from ((host, port) for port in ((url.port,) if url.port is not None else _PORTS.values()))
+    yield from ((host, port) for port in ports)
 
 
 def _is_address(host: str) -> bool:

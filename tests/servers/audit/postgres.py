@@ -32,10 +32,14 @@ class Postgres:
     folder: Path
 
     def new_database(self) -> str:
-        """The URL of a database that was made just now."""
+        """The URL of a schema that was made just now; to a log it is a database of its own."""
         name = f"audit{next(_numbers)}"
-        self.execute(f"CREATE DATABASE {name}")
-        return f"postgresql://postgres@/{name}?host={self.folder}"
+        self.execute(f"CREATE SCHEMA {name}")
+        return f"{self._url}&options=-csearch_path%3D{name}"
+
+    @property
+    def _url(self) -> str:
+        return f"postgresql://postgres@/postgres?host={self.folder}"
 
     def execute(self, statement: str, url: str | None = None) -> list[tuple[Any, ...]]:
         """Run a statement as the owner of everything."""

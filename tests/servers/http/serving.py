@@ -29,9 +29,12 @@ from xray_servers.screening import ScreeningSettings
 
 from xray_agent_tools.errors import XrayToolsError
 
+ON_DEMAND = DeskLimits(warm=False)
+"""One screening process, which starts at the first scan."""
+
 
 def service_at(
-    folder: Path, *, limits: DeskLimits = DeskLimits(warm=False), models: Sequence[Callable[[Decisions], ChatModel]] = ()
+    folder: Path, *, limits: DeskLimits = ON_DEMAND, models: Sequence[Callable[[Decisions], ChatModel]] = ()
 ) -> Service:
     """A service with ``xray-screener`` that keeps its scans and its records in a folder.
 

@@ -47,7 +47,7 @@ def error_of(response: Response, status: int) -> dict[str, Any]:
     return error
 
 
-def files(*names: str) -> list[tuple[str, tuple[str, bytes, str]]]:
+def files(*names: str) -> list[tuple[str, tuple[str | None, str | bytes, str | None]]]:
     """Views as the files of a form."""
     return [("view", (name, picture(name), "image/png")) for name in names]
 
@@ -103,7 +103,7 @@ def test_one_word_in_a_form_is_a_list_of_one(client: TestClient) -> None:
 
 def test_a_form_may_name_an_uploaded_scan_but_not_beside_files(client: TestClient) -> None:
     scan_id = client.post("/v1/scans", files=files("bag_2.png")).json()["scan_id"]
-    named = [("scan", (None, scan_id))]
+    named: list[tuple[str, tuple[str | None, str | bytes, str | None]]] = [("scan", (None, scan_id, None))]
     assert client.post("/v1/detect", files=named).json()["scan_id"] == scan_id
     assert "not both" in error_of(client.post("/v1/detect", files=[*named, *files("bag_1.png")]), 400)["hint"]
 

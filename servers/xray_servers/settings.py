@@ -273,8 +273,7 @@ def token(name: str, scopes: tuple[str, ...], file: Path | None) -> None:
     from xray_servers.access import check_tokens, new_token
 
     with errors_reported():
-        made, line = new_token(name)
-    line = " ".join([line, *scopes])
+        made, line = new_token(name, scopes)
     if file is None:
         click.echo(f"token: {made}\nline for the token file: {line}")
         return

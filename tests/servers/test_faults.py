@@ -370,7 +370,7 @@ def test_a_body_over_the_limit_is_refused_with_what_to_do_instead(root: Path, er
     async def talk() -> None:
         with serving("--root", str(root), "--max-body-mib", "1") as server:
             async with Client(server.url, mode=era) as client:
-                with pytest.raises(MCPError, match="scan_too_large.*give the path of the scan"):
+                with pytest.raises(MCPError, match=r"scan_too_large.*give the path of the scan"):
                     await client.call_tool("detect_threats", {"scan": data_uri(bytes(1_500_000))})
                 await assert_answers(client, root)
             async with httpx2.AsyncClient(timeout=PATIENCE_S) as http:
@@ -621,6 +621,7 @@ def test_a_canary_that_is_gone_makes_the_verdict_unknown(root: Path, tmp_path: P
 # Processes that die or hang
 
 
+@pytest.mark.slow
 def test_a_screening_process_that_dies_idle_is_replaced_unnoticed(root: Path, era: str) -> None:
     async def talk() -> None:
         with serving("--root", str(root)) as server:
@@ -635,6 +636,7 @@ def test_a_screening_process_that_dies_idle_is_replaced_unnoticed(root: Path, er
     bounded(talk)
 
 
+@pytest.mark.slow
 def test_a_screening_process_that_is_killed_at_work_costs_one_call_each_time(root: Path, era: str) -> None:
     async def talk() -> None:
         async with endpoint() as vlm:
@@ -655,6 +657,7 @@ def test_a_screening_process_that_is_killed_at_work_costs_one_call_each_time(roo
     bounded(talk)
 
 
+@pytest.mark.slow
 def test_work_that_takes_too_long_is_ended_with_its_process(root: Path, tmp_path: Path, era: str) -> None:
     async def talk() -> None:
         limits = DeskLimits(timeout_s=6, warm=False)
@@ -671,6 +674,7 @@ def test_work_that_takes_too_long_is_ended_with_its_process(root: Path, tmp_path
     bounded(talk)
 
 
+@pytest.mark.slow
 def test_a_process_that_stands_still_is_ended_in_time(root: Path, tmp_path: Path, era: str) -> None:
     async def talk() -> None:
         async with in_memory(root, tmp_path, era, DeskLimits(timeout_s=6, warm=False)) as (client, _):
@@ -888,6 +892,7 @@ async def refusal_of(client: Client) -> MCPError:
             return call.broken
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_ends_work_that_does_not_end(root: Path, tmp_path: Path, era: str) -> None:
     async def talk() -> None:
         async with endpoint() as vlm, reached("http", era, root, tmp_path, vlm, "--timeout", "6") as (client, server):
@@ -935,10 +940,13 @@ def test_a_client_that_leaves_in_mid_call_takes_its_server_with_it(root: Path, t
 def test_a_server_that_is_stopped_leaves_no_scan_behind(transport: str, root: Path, tmp_path: Path) -> None:
     async def talk() -> None:
         async with AsyncExitStack() as stack:
-            options, env = ("--root", str(root)), {"TMPDIR": str(tmp_path)}
+            folder = tmp_path / "root"
+            folder.mkdir()
+            shutil.copy(root / SCAN, folder)
+            options, env = ("--root", str(folder)), {"TMPDIR": str(tmp_path)}
             if transport == "stdio":
                 client = await stack.enter_async_context(Client(over_stdio(*options, env=env)))
-                pid = started_with(str(root))
+                pid = started_with(str(folder))
             else:
                 server = stack.enter_context(serving(*options, env=env))
                 client = await stack.enter_async_context(Client(server.url))

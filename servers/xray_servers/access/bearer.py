@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,25 +73,31 @@ class BearerTokens(TokenVerifier):
         )
 
 
-def new_token(name: str) -> tuple[str, str]:
+def new_token(name: str, scopes: Sequence[str] = ()) -> tuple[str, str]:
     """Make a token of 32 random bytes.
 
     Args:
         name: whom it is for: 1 to 64 letters, digits, dots, underscores or dashes.
+        scopes: what it allows; ``screen`` when none are given.
 
     Returns:
         The token, to be shown once, and its line for the file, which does not reveal it.
 
     Raises:
-        InvalidArgument: the name has other characters or another length.
+        InvalidArgument: the name or a scope has other characters or another length.
     """
     if not _NAME.fullmatch(name):
         raise InvalidArgument(
             f"{name[:80]!r} is no name for a token",
             hint="Use 1 to 64 letters, digits, dots, underscores or dashes.",
         )
+    for scope in scopes:
+        if not _SCOPE.fullmatch(scope):
+            raise InvalidArgument(
+                f"{scope[:80]!r} is no scope", hint="Use letters, digits, dots, colons, slashes or dashes."
+            )
     token = _PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
-    return token, f"{name} sha256:{_digest_of(token).hex()}"
+    return token, " ".join([name, f"sha256:{_digest_of(token).hex()}", *scopes])
 
 
 def check_tokens(text: str, path: Path) -> None:

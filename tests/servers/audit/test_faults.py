@@ -140,10 +140,9 @@ def test_a_full_disk_is_said_and_nothing_is_recorded(path: Path) -> None:
     event.listen(Engine, "connect", bound)
     try:
         with AuditLog(str(path)) as log:
-            kept = []
+            kept: list[Record] = []
             with pytest.raises(StorageFull):
-                while True:
-                    kept.append(log.record(entry(answer='{"text":"%s"}' % ("x" * 20_000))))
+                fill(log, kept)
             assert kept
             assert list(log.records()) == kept
             assert log.verify().checked == len(kept)

@@ -1,6 +1,7 @@
 """A process that records decisions, and says which are on record.
 
-Run as ``python -m tests.servers.audit.writer URL NAME COUNT``, it begins when a line comes in. Bags are named by their number alone, so that processes compete for them.
+Run as ``python -m tests.servers.audit.writer URL NAME COUNT``, it begins when a line comes in.
+Bags are named by their number alone, so that processes compete for them.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def test_a_form_may_name_an_uploaded_scan_but_not_beside_files(client: TestClien
 
 def test_a_file_that_is_no_view_is_refused_and_not_passed_over(app: RestApp, client: TestClient) -> None:
     before = len(app.records())
-    sent = [*files("bag_1.png"), ("view2", ("bag_2.png", picture("bag_2.png")))]
+    sent = [*files("bag_1.png"), *((f"{name}2", file) for name, file in files("bag_2.png"))]
     for path in ("/v1/detect", "/v1/scans"):
         assert "'view2'" in error_of(client.post(path, files=sent), 400)["message"]
     assert len(app.records()) == before

@@ -147,6 +147,39 @@ class InternalError(XrayToolsError):
     code = "internal_error"
 
 
+class BagConflict(InvalidArgument):
+    """The bag, or the request id, already names another request of the same owner. Nothing was recorded."""
+
+    code = "conflict"
+
+
+class UnknownRecord(InvalidArgument):
+    """There is no decision of that identifier. Nothing was recorded."""
+
+    code = "unknown_record"
+
+
+class AuditUnavailable(XrayToolsError):
+    """The audit database does not answer. Nothing was recorded; trying again may help."""
+
+    code = "audit_unavailable"
+
+
+class RecordUncertain(AuditUnavailable):
+    """The database was lost while it committed: the record may be there or not.
+
+    Recording again under the same request id is safe: it gives the first record if there is one.
+    """
+
+    code = "audit_uncertain"
+
+
+class BrokenChain(XrayToolsError):
+    """The log was changed after it was written, so nothing is built on it."""
+
+    code = "broken_chain"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How an interface reports an error: process exit code, HTTP status, and whether trying again may help."""
@@ -173,6 +206,11 @@ TABLE: dict[type[XrayToolsError], Outcome] = {
     WorkerLost: Outcome(26, 503, retryable=True),
     StorageFull: Outcome(27, 507, retryable=True),
     InternalError: Outcome(28, 500),
+    BagConflict: Outcome(29, 409),
+    UnknownRecord: Outcome(30, 404),
+    AuditUnavailable: Outcome(31, 503, retryable=True),
+    RecordUncertain: Outcome(32, 503, retryable=True),
+    BrokenChain: Outcome(33, 500),
 }
 """Every error's outcome. 0, 10 and 11 are the exit codes of the verdicts, 2 of bad usage."""
 

@@ -5,16 +5,17 @@ A picture from a stranger is decoded only here, away from the process that talks
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -28,14 +29,16 @@ from xray_agent_tools.errors import (
 )
 from xray_agent_tools.explainer.protocol import Explainer
 from xray_agent_tools.render import as_jpeg
+from xray_agent_tools.report import ThreatReport
 from xray_agent_tools.scan import DEFAULT_LIMITS, Scan, ScanLimits, read_content
-from xray_agent_tools.screener import Screener
+from xray_agent_tools.screener import DetectRequest, Screener
 from xray_agent_tools.tools import TOOLS, VIEW_SCAN, ToolSpec
 from xray_servers.shelf import ScanShelf, ShelfLimits, is_scan_id
 from xray_servers.steps import told_to
 
 _LONGEST_PATH = 1024
 _SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.\-]*:")
+Outcome = TypeVar("Outcome")
 _TOOLS = {tool.name: tool for tool in (*TOOLS, VIEW_SCAN)}
 
 
@@ -103,6 +106,15 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryCheck:
+    """The question whether the canary scan alarms; it loads the detector where it is not."""
+
+
+Request = ToolCall | Upload | CanaryCheck
+"""What a screening process can be asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a request.
 
@@ -117,51 +129,49 @@ class Answer:
     image_sha256: str = ""
 
 
-def carry_out(settings: ScreeningSettings, request: ToolCall | Upload, steps: str | None, number: int) -> Answer:
-    """Carry a request out in this process.
+def can_share(request: Request) -> bool:
+    """Whether a request can be carried out together with others of its kind."""
+    return isinstance(request, ToolCall) and request.tool == "detect_threats"
+
+
+def carry_out(
+    settings: ScreeningSettings, requests: Sequence[Request], steps: str | None, numbers: Sequence[int]
+) -> list[Answer | XrayToolsError]:
+    """Carry requests out in this process: one, or several that can share a look.
 
     Args:
         settings: what to work with.
-        request: what to do.
+        requests: what to do.
         steps: where to tell each step to; None for nowhere.
-        number: what the steps of this request are told under.
+        numbers: what the steps of each request are told under.
+
+    Returns:
+        For each request its answer, or what the caller is to know of what went wrong.
 
     Raises:
-        XrayToolsError: what the caller is to know of what went wrong.
         Crash: what only the operator is to know of it.
     """
     _keep_answers_clean()
-    with told_to(steps, number):
+    with told_to(steps, numbers):
         try:
             room = _room(settings)
-            if isinstance(request, Upload):
-                return room.keep(request)
-            return room.answer(request)
-        except XrayToolsError:
-            raise
-        except ValidationError as error:
-            raise InvalidArgument("; ".join(problems_of(error)[:5]), hint="correct the arguments") from None
+            if len(requests) > 1:
+                return room.look_together([request for request in requests if isinstance(request, ToolCall)])
+            return [_outcome(partial(room.carry_out, requests[0]))]
+        except XrayToolsError as error:
+            return [error] * len(requests)
         except Exception:
             raise Crash(traceback.format_exc()) from None
 
 
-def warm_up(settings: ScreeningSettings) -> None:
-    """Load the detector, so that the first call does not wait for it. What fails here fails again, and louder, there."""
-    _keep_answers_clean()
+def _outcome(work: Callable[[], Outcome]) -> Outcome | XrayToolsError:
+    """What came of work, errors that the caller is to know of included."""
     try:
-        _room(settings).screener.canary_alarms()
-    except XrayToolsError:
-        return
-
-
-def is_ready(settings: ScreeningSettings) -> bool:
-    """Whether the canary scan alarms.
-
-    Raises:
-        XrayToolsError: the detector cannot be loaded.
-    """
-    _keep_answers_clean()
-    return _room(settings).screener.canary_alarms()
+        return work()
+    except XrayToolsError as error:
+        return error
+    except ValidationError as error:
+        return InvalidArgument("; ".join(problems_of(error)[:5]), hint="correct the arguments")
 
 
 class Crash(Exception):
@@ -186,16 +196,42 @@ class ScreeningRoom:
         """The same parts, without the model that words explanations."""
         return self._screener(self.screener.detector, None)
 
+    def carry_out(self, request: Request) -> Answer:
+        """Carry one request out.
+
+        Raises:
+            XrayToolsError: what the caller is to know of what went wrong.
+        """
+        if isinstance(request, Upload):
+            return self.keep(request)
+        if isinstance(request, CanaryCheck):
+            return Answer(json.dumps({"alarms": self.screener.canary_alarms()}))
+        return self.answer(request)
+
     def answer(self, call: ToolCall) -> Answer:
         """Run a tool on a scan, which is kept under its ``scan_id``."""
+        tool, scan, arguments = self._prepared(call)
+        grounded = call.grounded and self._settings.vlm is not None
+        return _run(self._grounded if grounded else self.screener, tool, scan, arguments)
+
+    def look_together(self, calls: Sequence[ToolCall]) -> list[Answer | XrayToolsError]:
+        """Run ``detect_threats`` on several scans, at once where the detector can."""
+        begun = [_outcome(partial(self._prepared, call)) for call in calls]
+        looks = [
+            DetectRequest(scan, **arguments)
+            for _, scan, arguments in (one for one in begun if not isinstance(one, XrayToolsError))
+        ]
+        reports = iter(self.screener.detect_together(looks))
+        return [one if isinstance(one, XrayToolsError) else _reported(next(reports)) for one in begun]
+
+    def _prepared(self, call: ToolCall) -> tuple[ToolSpec, Scan, dict[str, Any]]:
+        """A call's tool, its scan, taken in and kept, and its other arguments."""
         tool = _TOOLS.get(call.tool)
         if tool is None:
             raise InvalidArgument(f"there is no tool {call.tool[:80]!r}", hint="the tools are " + ", ".join(_TOOLS))
         arguments = dict(tool.input_model.model_validate(call.arguments))
         sources = arguments.pop("scan")
-        scan = self._take_in([sources] if isinstance(sources, str) else sources, call.owner)
-        grounded = call.grounded and self._settings.vlm is not None
-        return _run(self._grounded if grounded else self.screener, tool, scan, arguments)
+        return tool, self._take_in([sources] if isinstance(sources, str) else sources, call.owner), arguments
 
     def keep(self, upload: Upload) -> Answer:
         """Keep a scan that was sent, if it is one."""
@@ -243,6 +279,12 @@ class ScreeningRoom:
         # A text without a suffix may be base64, which its length alone does not tell from a path.
         otherwise = places[0] if places and os.path.splitext(source)[1] else source
         return next((place for place in places if os.path.lexists(place)), otherwise)
+
+
+def _reported(report: ThreatReport | XrayToolsError) -> Answer | XrayToolsError:
+    if isinstance(report, XrayToolsError):
+        return report
+    return Answer(report.model_dump_json(), image_sha256=report.image.sha256)
 
 
 def _run(screener: Screener, tool: ToolSpec, scan: Scan, arguments: dict[str, Any]) -> Answer:

@@ -172,6 +172,8 @@ def desk_of(
     timeout: float,
     keep_minutes: float,
     keep_mib: int,
+    batch: int = 1,
+    batch_wait_ms: float = 0.0,
 ) -> ScreeningDesk:
     """The desk that the options describe.
 
@@ -198,7 +200,10 @@ def desk_of(
         policy=policy,
         vlm=vlm,
     )
-    return ScreeningDesk(settings, DeskLimits(workers=workers, waiting=queue, timeout_s=timeout))
+    limits = DeskLimits(
+        workers=workers, waiting=queue, timeout_s=timeout, batch=batch, batch_wait_s=batch_wait_ms / 1000
+    )
+    return ScreeningDesk(settings, limits)
 
 
 @contextmanager

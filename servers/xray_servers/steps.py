@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -24,16 +24,17 @@ _LONGEST = 4096
 
 
 @contextmanager
-def told_to(address: str | None, number: int) -> Iterator[None]:
-    """Tell every step of the block to an address, under a number; a step that cannot be told is lost."""
+def told_to(address: str | None, numbers: Sequence[int]) -> Iterator[None]:
+    """Tell every step of the block to an address, under each number; a step that cannot be told is lost."""
     if address is None or not _possible():
         yield
         return
     sender = _sender()
 
     def tell(step: str) -> None:
-        with suppress(OSError):
-            sender.sendto(json.dumps([number, step]).encode()[:_LONGEST], address)
+        for number in numbers:
+            with suppress(OSError):
+                sender.sendto(json.dumps([number, step]).encode()[:_LONGEST], address)
 
     with progress.heard_by(tell):
         yield

@@ -242,7 +242,7 @@ def test_the_doctor_finds_a_healthy_installation_healthy() -> None:
 
 
 def test_the_doctor_explains_a_clash_of_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xray_agent_tools.detector.onnx.version", lambda name: "1.0")
+    monkeypatch.setattr("xray_agent_tools.detector.runtime.version", lambda name: "1.0")
     result = run("doctor")
     assert result.exit_code == 23
     assert "uninstall both" in result.output

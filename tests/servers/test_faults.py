@@ -330,12 +330,12 @@ def test_every_tool_says_what_is_wrong_with_a_scan(tool: str, running: Running, 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_a_scan_without_permission_to_read_is_an_error(running: Running, root: Path, era: str) -> None:
-    shutil.copy(root / SCAN, root / "locked.png")
-    (root / "locked.png").chmod(0)
+    locked = Path(shutil.copy(root / SCAN, root / f"locked-{era}.png"))
+    locked.chmod(0)
 
     async def talk() -> None:
         async with Client(running.url, mode=era) as client:
-            error = await failure(client, "locked.png")
+            error = await failure(client, locked.name)
             assert error["code"] == "invalid_scan"
             assert "permissions" in error["hint"]
             await assert_answers(client, root)

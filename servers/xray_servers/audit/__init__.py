@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from xray_agent_tools.errors import AuditUnavailable, BagConflict, BrokenChain, RecordUncertain, UnknownRecord
 from xray_servers.audit.chain import Anchor, Break, Verification
-from xray_servers.audit.errors import AuditUnavailable, BagConflict, BrokenChain, RecordUncertain, UnknownRecord
 from xray_servers.audit.record import Entry, FeedbackKind, Record
 
 if TYPE_CHECKING:

@@ -9,10 +9,9 @@ from typing import Any, Protocol
 from sqlalchemy import URL, Connection, Engine, insert, inspect, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from xray_agent_tools.errors import Misconfigured, StorageFull, XrayToolsError
+from xray_agent_tools.errors import AuditUnavailable, Misconfigured, RecordUncertain, StorageFull, XrayToolsError
 from xray_servers.audit import postgresql, sqlite
 from xray_servers.audit.chain import GENESIS
-from xray_servers.audit.errors import AuditUnavailable, RecordUncertain
 from xray_servers.audit.tables import VERSION, head, metadata, records
 
 

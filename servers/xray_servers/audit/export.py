@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xray_agent_tools import progress
-from xray_agent_tools.errors import Misconfigured, StorageFull
-from xray_servers.audit.errors import BrokenChain
+from xray_agent_tools.errors import BrokenChain, Misconfigured, StorageFull
 from xray_servers.audit.record import Record
 
 if TYPE_CHECKING:

@@ -16,11 +16,10 @@ from typing import Any, get_args
 from sqlalchemy import Connection, Select, func, insert, select, update
 
 from xray_agent_tools import progress
-from xray_agent_tools.errors import InvalidArgument, Misconfigured, XrayToolsError
+from xray_agent_tools.errors import BagConflict, InvalidArgument, Misconfigured, UnknownRecord, XrayToolsError
 from xray_agent_tools.report import Action
 from xray_servers.audit.chain import Anchor, Verification, Walk, hash_of
 from xray_servers.audit.database import Database
-from xray_servers.audit.errors import BagConflict, UnknownRecord
 from xray_servers.audit.record import (
     COLUMNS,
     Entry,

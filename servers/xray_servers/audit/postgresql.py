@@ -23,7 +23,12 @@ def open_engine(url: URL, *, timeout_s: float, create: bool) -> Engine:
     limits = {"connect_timeout": max(2, round(timeout_s)), "tcp_user_timeout": round(timeout_s * 1000)}
     try:
         return create_engine(
-            url.set(drivername="postgresql+psycopg"), connect_args=limits, pool_pre_ping=True, pool_timeout=timeout_s
+            url.set(drivername="postgresql+psycopg"),
+            # Whoever waited for the lock has to see what was appended meanwhile, whatever the server's default.
+            isolation_level="READ COMMITTED",
+            connect_args=limits,
+            pool_pre_ping=True,
+            pool_timeout=timeout_s,
         )
     except ImportError as error:
         raise Misconfigured(

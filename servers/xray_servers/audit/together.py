@@ -8,8 +8,7 @@ from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from xray_agent_tools.errors import XrayToolsError
-from xray_servers.audit.errors import AuditUnavailable, RecordUncertain
+from xray_agent_tools.errors import AuditUnavailable, RecordUncertain, XrayToolsError
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")

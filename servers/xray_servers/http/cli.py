@@ -31,6 +31,20 @@ _MIB = 1024 * 1024
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 @desk_options("none; scans come with the requests")
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Scans looked at together where so many wait; pays with a network exported for batches, on a GPU.",
+)
+@click.option(
+    "--batch-wait-ms",
+    type=click.FloatRange(0, 1000),
+    default=0.0,
+    show_default=True,
+    help="How long a process waits for a batch to fill.",
+)
 @address_options(8000)
 @token_options()
 @click.option(

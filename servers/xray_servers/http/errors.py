@@ -63,7 +63,7 @@ def response_of(error: XrayToolsError | Refused) -> JSONResponse:
         return JSONResponse(body, status_code=error.status, headers=_retry(error.retry_after))
     status = outcome_of(error).http_status
     wait = error.retry_after if isinstance(error, Overloaded) else None
-    more = {} if wait is None else {"retry_after": wait}
+    more: dict[str, Any] = {} if wait is None else {"retry_after": wait}
     return JSONResponse(
         error_body(status, error.code, error.message, error.hint, **more), status_code=status, headers=_retry(wait)
     )

@@ -55,6 +55,13 @@ class Metrics:
         )
         self._model = Info("xray_model", "The detector that looks.", registry=self.registry)
         self._known_model = ""
+        batches = Histogram(
+            "xray_batch_size",
+            "Scans that a process looks at together.",
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=self.registry,
+        )
+        desk.noted_batch = batches.observe
         waiting = Gauge("xray_queue_depth", "Requests that wait or are looked at.", registry=self.registry)
         waiting.set_function(lambda: desk.admitted)
         room = Gauge("xray_queue_limit", "Requests that may wait or be looked at.", registry=self.registry)

@@ -14,19 +14,18 @@ from mcp.server.auth.routes import build_resource_metadata_url
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from xray_agent_tools.errors import InvalidScan, XrayToolsError
+from xray_agent_tools.errors import XrayToolsError
 from xray_servers.access import owner_of
 from xray_servers.boundaries import LOOPBACK, AllowedHosts, BoundedBody, refused, refused_by_protocol
 from xray_servers.desk import ScreeningDesk
 from xray_servers.screening import Upload
+from xray_servers.uploads import views_in
 
 _OPEN_PATHS = ("/healthz", "/readyz")
 
@@ -119,7 +118,7 @@ def _routes(desk: ScreeningDesk) -> list[Route]:
 
     async def upload(request: Request) -> Response:
         try:
-            views = await _views_in(request)
+            views = await views_in(request)
             answer = await desk.ask(Upload(views, owner_of(get_access_token())))
         except XrayToolsError as error:
             return refused(error)
@@ -130,23 +129,6 @@ def _routes(desk: ScreeningDesk) -> list[Route]:
         Route("/readyz", ready),
         Route("/scans", upload, methods=["POST"]),
     ]
-
-
-async def _views_in(request: Request) -> tuple[bytes, ...]:
-    """The pictures of an upload: its body, or the ``view`` parts of a form."""
-    try:
-        if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-            return (await request.body(),)
-        async with request.form(max_part_size=64 * 1024 * 1024) as form:
-            parts = [part for part in form.getlist("view") if isinstance(part, UploadFile)]
-            views = tuple([await part.read() for part in parts])
-    except ClientDisconnect as error:
-        raise InvalidScan("the upload broke off", hint="send it again") from error
-    except HTTPException as error:
-        raise InvalidScan("the form cannot be read", hint="send one file for each view, named 'view'") from error
-    if not views:
-        raise InvalidScan("the form holds no scan", hint="send one file for each view, named 'view'")
-    return views
 
 
 def _metadata(authorization: Authorization) -> Callable[[Request], Awaitable[Response]]:

@@ -38,11 +38,17 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
         log.override(decisions[2].record_id, "REVIEW", owner="bob")
         assert log.head().count == LENGTH
     with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE copy AS SELECT * FROM xray_audit_records")
-        connection.execute("DROP TABLE xray_audit_records")
-        connection.execute("ALTER TABLE copy RENAME TO xray_audit_records")
+        free(connection, "xray_audit_records")
+        free(connection, "xray_audit_head")
     connection.close()
     return path
+
+
+def free(connection: sqlite3.Connection, table: str) -> None:
+    """Make a table anew, without constraints and triggers."""
+    connection.execute(f"CREATE TABLE copy AS SELECT * FROM {table}")
+    connection.execute(f"DROP TABLE {table}")
+    connection.execute(f"ALTER TABLE copy RENAME TO {table}")
 
 
 def tampered(
@@ -65,7 +71,7 @@ def tampered(
 def everything(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
     fields = ", ".join(f"{name}, typeof({name})" for name in COLUMNS)
     query = f"SELECT {fields} FROM xray_audit_records ORDER BY sequence, rowid"
-    head = "SELECT length, hash FROM xray_audit_head"
+    head = "SELECT length, typeof(length), hash, typeof(hash) FROM xray_audit_head"
     return [*connection.execute(query), *connection.execute(head)]
 
 
@@ -124,13 +130,9 @@ def test_a_text_that_is_no_utf8_is_found(original: Path, place: int) -> None:
 @given(st.sampled_from(["length", "hash"]), values)
 def test_any_change_of_the_head_is_found(original: Path, column: str, value: Any) -> None:
     statement = f"UPDATE xray_audit_head SET {column} = ?"
-    try:
-        found = tampered(original, lambda connection: connection.execute(statement, (value,)))
-    except sqlite3.IntegrityError:
-        assert value is None
-    else:
-        assert found.broken is not None
-        assert found.checked == LENGTH
+    found = tampered(original, lambda connection: connection.execute(statement, (value,)))
+    assert found.broken is not None
+    assert found.checked == LENGTH
 
 
 @given(st.sets(places, min_size=1))
@@ -172,9 +174,7 @@ def test_a_copy_of_a_record_beside_it_is_found_even_across_pages(path: Path) -> 
             log.record(entry())
         last = log.record(entry())
     with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE copy AS SELECT * FROM xray_audit_records")
-        connection.execute("DROP TABLE xray_audit_records")
-        connection.execute("ALTER TABLE copy RENAME TO xray_audit_records")
+        free(connection, "xray_audit_records")
         write(connection, replace(last, sequence=200))
     connection.close()
     with AuditLog(str(path)) as log:

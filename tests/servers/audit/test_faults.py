@@ -149,7 +149,7 @@ def test_a_full_disk_is_said_and_nothing_is_recorded(path: Path) -> None:
     finally:
         event.remove(Engine, "connect", bound)
     with AuditLog(str(path)) as log:
-        log.record(entry(answer='{"text":"%s"}' % ("x" * 20_000)))
+        log.record(entry(answer=LONG))
         assert log.verify().checked == len(kept) + 1
 
 

@@ -295,3 +295,11 @@ def test_a_lost_connection_is_opened_again(postgres: Postgres) -> None:
             )
         log.record(entry())
         assert log.verify().checked == 2
+
+
+def test_a_server_whose_transactions_are_serializable_by_default_makes_no_difference(postgres: Postgres) -> None:
+    url = f"{postgres.new_database()}%20-cdefault_transaction_isolation=serializable"
+    with AuditLog(url) as one, AuditLog(url) as other, ThreadPoolExecutor(2) as pool:
+        made = [pool.submit(log.record, entry()) for _ in range(20) for log in (one, other)]
+        assert sorted(done.result().sequence for done in made) == list(range(1, 41))
+        assert one.verify().checked == 40

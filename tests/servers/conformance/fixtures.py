@@ -509,7 +509,7 @@ def main(port: int, sessions: bool) -> None:
     """Serve our application with the fixtures added."""
     with TemporaryDirectory() as shelf:
         desk = ScreeningDesk(ScreeningSettings(roots=(), shelf=Path(shelf)), DeskLimits(warm=False))
-        server = build_server(desk, uploads=True)
+        server = build_server(desk, uploads="/scans")
         add_fixtures(server)
         app = http_app(server, desk, HttpSettings(stateless=not sessions))
         uvicorn.run(app, host="127.0.0.1", port=port, access_log=False)

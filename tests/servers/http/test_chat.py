@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -19,7 +21,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from xray_servers.desk import DeskLimits
+from xray_servers.http.documented import body
 from xray_servers.http.openai import chat
+from xray_servers.http.openai.schemas import ChatRequest
 from xray_servers.http.openai.streaming import pieces
 from xray_servers.http.openai.turns import MOST_CHARACTERS
 from xray_servers.http.remote import RemoteImages
@@ -320,7 +324,7 @@ def test_a_picture_on_an_allowed_host_is_looked_at(tmp_path: Path) -> None:
 
     service = service_at(tmp_path)
     with serving(pictures) as elsewhere:
-        allowed = chat.router(service, RemoteImages(("127.0.0.1", "127.0.0.0/8")))
+        allowed = chat.router(service, RemoteImages((urlsplit(elsewhere).netloc, "127.0.0.0/8")))
         with (
             serving(app_with(service, allowed)) as origin,
             OpenAI(base_url=f"{origin}/v1", api_key="any", max_retries=0) as client,
@@ -328,6 +332,11 @@ def test_a_picture_on_an_allowed_host_is_looked_at(tmp_path: Path) -> None:
             messages: Messages = [message(image(f"{elsewhere}/bag.png"))]
             completion = client.chat.completions.create(model=MODEL, messages=messages)
     assert behind(completion)["scan_id"] == scan_id_of([picture(ALARM)])
+
+
+def test_a_bag_has_only_so_many_views(served: Served) -> None:
+    response = served.post({"model": MODEL, "messages": [message(*[image("https://pictures.example/bag.png")] * 9)]})
+    assert (response.status_code, response.json()["error"]["code"]) == (413, "scan_too_large")
 
 
 # Tools
@@ -424,7 +433,7 @@ def test_a_picture_that_is_none_is_a_bad_request(served: Served) -> None:
         ({"messages": [{"role": "pilot", "content": "hi"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
         ({"messages": [message({"type": "input_audio"})]}, "messages.0.content.0"),
-        ({"messages": [message({"type": "image_url", "image_url": 5})]}, "messages.0.content.0.image_url.image_url"),
+        ({"messages": [message({"type": "image_url", "image_url": 5})]}, "messages.0.content.0.image.image_url"),
         ({"model": None}, "model"),
         ({"n": 2}, "n"),
         ({"max_tokens": 0}, "max_tokens"),
@@ -461,12 +470,21 @@ def test_a_busy_server_says_when_to_call_again(tmp_path: Path) -> None:
     service = service_at(tmp_path, limits=DeskLimits(workers=1, waiting=0, warm=False))
     service.desk.admitted = 1
     app = app_with(service, chat.router(service, RemoteImages(())))
-    with serving(app) as origin, OpenAI(base_url=f"{origin}/v1", api_key="any", max_retries=0) as client:
-        with pytest.raises(RateLimitError) as refusal:
-            client.chat.completions.create(model=MODEL, messages=[message(image())])
+    with (
+        serving(app) as origin,
+        OpenAI(base_url=f"{origin}/v1", api_key="any", max_retries=0) as client,
+        pytest.raises(RateLimitError) as refusal,
+    ):
+        client.chat.completions.create(model=MODEL, messages=[message(image())])
     assert refusal.value.code == "overloaded"
     assert int(refusal.value.response.headers["retry-after"]) >= 1
     assert records_of(service) == 0
+
+
+def test_the_document_of_the_request_leads_nowhere_else() -> None:
+    schema = json.dumps(body(ChatRequest, {}))
+    assert "image_url" in schema
+    assert "$" not in schema
 
 
 # Any request
@@ -478,63 +496,70 @@ JSON = st.recursive(
 )
 
 
-def mostly(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """What a client would send, and now and then anything."""
-    return st.one_of(usual, usual, usual, JSON)
-
-
-def record(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({}, optional={name: mostly(values) for name, values in fields.items()})
+def record(required: dict[str, st.SearchStrategy[Any]], **optional: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries(required, optional=optional)
 
 
 URLS = st.sampled_from(
-    ["data:image/png;base64,aGVsbG8=", uri(ALARM), NOT_KEPT, "http://127.0.0.1/", "http://[", "data:", "DATA:,%", "/x"]
+    [uri(ALARM), uri(ALARM), uri(ALARM), "data:image/png;base64,aGk=", NOT_KEPT, "http://[", "DATA:,%"]
 )
-WORDS = (
-    st.sampled_from(["Where is the gun?", DECLARED, NOT_KEPT, "Declared:\nPolicy: x", '{"declared_items": 1}'])
-    | st.text()
+WORDS = st.sampled_from(["Where is the gun?", DECLARED, NOT_KEPT, "Declared:\nPolicy: x", '{"declared_items": 1}'])
+TEXTS = WORDS | st.text()
+PARTS = (
+    record({"type": st.just("text"), "text": TEXTS})
+    | record({"type": st.just("image_url"), "image_url": record({"url": URLS})})
+    | record({"type": st.just("input_image"), "image_url": URLS})
 )
-PARTS = record(
-    type=st.sampled_from(["text", "image_url", "input_image", "refusal", "file"]),
-    text=WORDS,
-    refusal=WORDS,
-    image_url=URLS | record(url=URLS),
-)
-CALLS = record(id=st.text(), type=st.just("function"), function=record(name=st.text(), arguments=st.text()))
+CALLS = record({"id": st.text(), "function": record({"name": st.text(), "arguments": st.text()})})
 SAID = record(
-    role=st.sampled_from(["system", "user", "assistant", "tool", "developer"]),
-    content=WORDS | st.lists(PARTS, max_size=3),
+    {
+        "role": st.sampled_from(["user", "user", "user", "system", "assistant", "tool", "developer"]),
+        "content": TEXTS | st.lists(PARTS, min_size=1, max_size=3),
+    },
     tool_calls=st.lists(CALLS, max_size=2),
     tool_call_id=st.text(),
 )
-SCHEMAS = st.sampled_from([ThreatReport.model_json_schema(), Explanation.model_json_schema()]) | record(
-    type=st.sampled_from(["object", ["object", "null"], "array"]),
-    properties=st.dictionaries(st.text(), JSON, max_size=2),
-    anyOf=st.lists(JSON, max_size=2),
-    allOf=st.lists(JSON, max_size=1),
-    required=JSON,
+PICTURED = record(
+    {"role": st.just("user"), "content": st.builds(lambda text: [image(), {"type": "text", "text": text}], TEXTS)}
 )
-FUNCTIONS = record(name=st.sampled_from(["detect_threats", "final_result"]), parameters=SCHEMAS, strict=st.booleans())
-CHOICES = st.sampled_from(
-    ["auto", "none", "required", {"type": "function", "function": {"name": "final_result"}}]
-) | record(type=st.just("allowed_tools"), allowed_tools=record(mode=st.just("required"), tools=JSON))
-REQUESTS = record(
-    model=st.just(MODEL),
-    messages=st.lists(SAID, min_size=1, max_size=3),
+MESSAGES = st.builds(lambda earlier, latest: [*earlier, latest], st.lists(SAID, max_size=2), SAID | PICTURED)
+SCHEMAS = st.sampled_from([ThreatReport.model_json_schema(), Explanation.model_json_schema()])
+FUNCTIONS = record({"name": st.sampled_from(["detect_threats", "final_result"])}, parameters=SCHEMAS)
+CHOICES = st.sampled_from(["auto", "none", "required", {"type": "function", "function": {"name": "final_result"}}])
+FORMATS = st.sampled_from([{"type": "text"}, {"type": "json_object"}]) | record(
+    {"type": st.just("json_schema"), "json_schema": record({"name": st.text(), "schema": SCHEMAS})}
+)
+VALID = record(
+    {"model": st.just(MODEL), "messages": MESSAGES},
     stream=st.booleans(),
-    stream_options=record(include_usage=st.booleans()),
-    max_tokens=st.integers(1, 300),
-    n=st.just(1),
-    tools=st.lists(record(type=st.just("function"), function=FUNCTIONS), max_size=3),
+    stream_options=record({}, include_usage=st.booleans()),
+    max_tokens=st.integers(1, 900),
+    tools=st.lists(record({"type": st.just("function"), "function": FUNCTIONS}), max_size=3),
     tool_choice=CHOICES,
-    response_format=record(
-        type=st.sampled_from(["text", "json_object", "json_schema"]), json_schema=record(name=st.text(), schema=SCHEMAS)
-    ),
+    response_format=FORMATS,
 )
 
 
-@given(REQUESTS)
-@settings(max_examples=300)
+def places_in(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place in a request where something stands: what it stands in, and under which name."""
+    for name, value in list(node.items() if isinstance(node, dict) else enumerate(node)):
+        yield node, name
+        if isinstance(value, dict | list):
+            yield from places_in(value)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> dict[str, Any]:
+    """What a client would send, with anything in up to two places of it."""
+    request: dict[str, Any] = copy.deepcopy(draw(VALID))
+    for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
+        inside, name = draw(st.sampled_from(list(places_in(request))))
+        inside[name] = draw(JSON)
+    return request
+
+
+@given(requests())
+@settings(max_examples=200)
 @example({"model": "\ud800", "messages": [{"role": "user", "content": "\udfff"}]})
 @example(
     {"model": MODEL, "messages": [{"role": "user", "content": [image()]}], "tools": [{"type": "x", "function": None}]}

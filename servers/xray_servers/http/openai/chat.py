@@ -57,7 +57,7 @@ def router(service: Service, remote: RemoteImages) -> APIRouter:
     )
     async def complete(caller: Screening, asked: Asked) -> Response:
         model = model_named(service, asked.model)
-        completion = await model.complete(await _conversation(asked, remote.fetch), caller)
+        completion = await model.complete(await conversation_of(asked, remote.fetch), caller)
         head = _head(caller, model.model_id, completion)
         headers = record_header(completion)
         if asked.stream:
@@ -72,7 +72,13 @@ def record_header(completion: Completion) -> dict[str, str]:
     return {} if completion.record_id is None else {"x-record-id": completion.record_id}
 
 
-async def _conversation(asked: ChatRequest, fetch: Fetch) -> Conversation:
+async def conversation_of(asked: ChatRequest, fetch: Fetch) -> Conversation:
+    """A request as every model here understands it.
+
+    Raises:
+        Refused: the messages cannot be read, or ``tool_choice`` names what is not offered.
+        ScanTooLarge: a message has more pictures than a bag has views.
+    """
     messages = tuple(message.plain() for message in asked.messages)
     turns = await read_turns(messages, fetch)
     offered = [tool.function.offered() for tool in asked.tools or () if tool.function is not None]

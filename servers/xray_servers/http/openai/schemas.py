@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag
 
 from xray_servers.http.openai.conversation import AnswerFormat, OfferedTool
 
@@ -53,7 +54,29 @@ class ImagePart(BaseModel):
     image_url: Annotated[ImageUrl, BeforeValidator(_as_object, json_schema_input_type=ImageUrl | str)]
 
 
-Part = Annotated[TextPart | RefusalPart | ImagePart, Field(discriminator="type")]
+_KINDS = {
+    "text": "text",
+    "input_text": "text",
+    "output_text": "text",
+    "refusal": "refusal",
+    "image_url": "image",
+    "input_image": "image",
+}
+
+
+def _kind_of(part: object) -> str | None:
+    kind = part.get("type") if isinstance(part, Mapping) else getattr(part, "type", None)
+    return _KINDS.get(kind) if isinstance(kind, str) else None
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("text")] | Annotated[RefusalPart, Tag("refusal")] | Annotated[ImagePart, Tag("image")],
+    Discriminator(
+        _kind_of,
+        custom_error_type="unsupported_part",
+        custom_error_message="a part of a message has to be a text or a picture, of the type text or image_url",
+    ),
+]
 _Parts = Annotated[list[Part], Field(max_length=MOST_PARTS)]
 Content = Annotated[_Parts | None, BeforeValidator(_as_parts, json_schema_input_type=str | _Parts | None)]
 """What a message says: a text, or a list of parts."""

@@ -24,9 +24,15 @@ class ScreenerModel:
     A scan alone gets the report, a scan with a question an explanation, a scan with a declaration an assessment.
     """
 
-    def __init__(self, decisions: Decisions) -> None:
-        """Use what makes and records decisions."""
+    def __init__(self, decisions: Decisions, *, grounded: bool = True) -> None:
+        """Use what makes and records decisions.
+
+        Args:
+            decisions: makes and records them.
+            grounded: word explanations from computed evidence alone, even where a model could.
+        """
         self._decisions = decisions
+        self._grounded = grounded
 
     @property
     def model_id(self) -> str:
@@ -50,7 +56,7 @@ class ScreenerModel:
         if repeated is not None:
             return repeated
         arguments = arguments_for(order.tool, conversation)
-        decided = await self._decisions.ask(caller, order.tool.name, arguments)
+        decided = await self._decisions.ask(caller, order.tool.name, arguments, grounded=self._grounded)
         return _given(conversation, order, arguments, decided.answer, decided.record_id)
 
 

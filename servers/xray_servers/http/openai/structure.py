@@ -12,6 +12,7 @@ _ANNOTATIONS = frozenset(
     {"title", "description", "default", "examples", "deprecated", "$schema", "$id", "$comment", "$defs", "definitions"}
 )
 _COMPARED = frozenset({"type", "properties", "items", "anyOf", "enum", "required", "additionalProperties"})
+_WRAPPERS = ("allOf", "anyOf", "oneOf")
 _MOST_REFERENCES = 8
 _MOST_VARIANTS = 4
 
@@ -58,8 +59,8 @@ def _plain(node: Any, root: Schema) -> dict[str, Any] | None:
             if target is None:
                 return None
             node = {**target, **{name: value for name, value in node.items() if name != "$ref"}}
-        elif _is_single(node.get("allOf")):
-            node = {**node["allOf"][0], **{name: value for name, value in node.items() if name != "allOf"}}
+        elif wrapper := next((name for name in _WRAPPERS if _is_single(node.get(name))), None):
+            node = {**node[wrapper][0], **{name: value for name, value in node.items() if name != wrapper}}
         else:
             return _spelled(node)
     return None

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
+from xray_agent_tools.errors import ScanTooLarge
+from xray_agent_tools.scan import DEFAULT_LIMITS
 from xray_servers.http.errors import Refused
 from xray_servers.http.openai.conversation import ToolResult
 from xray_servers.http.openai.declared import take_apart
@@ -48,6 +50,7 @@ async def read_turns(messages: Sequence[Message], fetch: Fetch) -> Turns:
     Raises:
         Refused: there are too many words, a picture is no data URI and cannot be fetched, a declaration cannot be read,
             or a message names several scans.
+        ScanTooLarge: the message has more pictures than a bag has views.
     """
     if sum(len(text_of(message)) for message in messages) > MOST_CHARACTERS:
         raise Refused(
@@ -59,6 +62,11 @@ async def read_turns(messages: Sequence[Message], fetch: Fetch) -> Turns:
         )
     text = next((text_of(message) for message in reversed(messages) if message["role"] == "user"), "").strip()
     sources = next((found for message in reversed(messages) if (found := _scans_in(message))), ())
+    if len(sources) > DEFAULT_LIMITS.max_views:
+        raise ScanTooLarge(
+            f"{len(sources)} pictures in one message",
+            hint=f"send at most {DEFAULT_LIMITS.max_views}: they are the views of one bag",
+        )
     return Turns(
         scans=tuple([await _picture(source, fetch) for source in sources]),
         text=text if _WORD.search(_NAMED_SCAN.sub("", text)) else "",

@@ -70,8 +70,8 @@ def _of_explanation(explanation: Explanation) -> Iterator[str]:
         yield from map(_finding, explanation.findings)
     if explanation.left_out:
         yield f"Not listed: {explanation.left_out} more findings."
-    for disagreement in explanation.disagreements:
-        yield f"Not supported by the detections: {disagreement.claim} ({disagreement.reason})."
+    if explanation.disagreements:
+        yield f"Left out: {len(explanation.disagreements)} claims that the detections do not support."
     if explanation.not_assessed:
         yield f"{len(explanation.not_assessed)} kinds of item were not looked for."
     yield f"Scan: {explanation.scan_id}. {_ADVICE}"

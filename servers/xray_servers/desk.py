@@ -103,6 +103,7 @@ class ScreeningDesk:
         self._numbers = itertools.count()
         self._usual_s = _FIRST_GUESS_S
         self._queue: deque[_Work] = deque()
+        self._closed = True
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -114,9 +115,11 @@ class ScreeningDesk:
         self._steps = StepListener()
         async with anyio.create_task_group() as tasks:
             await tasks.start(self._steps.listen)
+            self._closed = False
             for _ in range(self.limits.workers):
                 tasks.start_soon(self._serve)
             yield
+            self._closed = True
             for work in self._queue:
                 work.finish(_stopping())
             tasks.cancel_scope.cancel()
@@ -192,6 +195,8 @@ class ScreeningDesk:
         self.admitted += counted
         try:
             async with self._arrived:
+                if self._closed:
+                    raise _stopping()
                 self._queue.append(work)
                 self._arrived.notify()
             with anyio.move_on_at(work.deadline):

@@ -433,7 +433,7 @@ def test_a_picture_that_is_none_is_a_bad_request(served: Served) -> None:
         ({"messages": [{"role": "pilot", "content": "hi"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
         ({"messages": [message({"type": "input_audio"})]}, "messages.0.content.0"),
-        ({"messages": [message({"type": "image_url", "image_url": 5})]}, "messages.0.content.0.image.image_url"),
+        ({"messages": [message({"type": "image_url", "image_url": 5})]}, "messages.0.content.0.image_url.image_url"),
         ({"model": None}, "model"),
         ({"n": 2}, "n"),
         ({"max_tokens": 0}, "max_tokens"),

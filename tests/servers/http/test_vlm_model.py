@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from tests.servers.http.rest_app import uri
 from xray_agent_tools.errors import ExplainerUnavailable, outcome_of
 from xray_agent_tools.report import Assessment, Explanation, ThreatReport
 
-ALARM, QUIET, UNUSABLE = "bag_1.png", "bag_2.png", "blank.png"
+ALARM = "bag_1.png"
 CLAIM = {"claim": "A pistol with its grip down.", "detection_ids": ["d1"], "cues": ["L-shape"]}
 UNSEEN = {"claim": "A knife beside it.", "detection_ids": ["d9"], "cues": []}
 GOOD: dict[str, Any] = {"answer": "There is a pistol (d1).", "answered": True, "findings": [CLAIM]}
@@ -127,9 +127,11 @@ def test_the_answer_is_on_record(asker: Asker) -> None:
 
 def test_a_claim_without_evidence_is_reported_as_a_disagreement(asker: Asker) -> None:
     with asker.talking(json.dumps({**GOOD, "findings": [CLAIM, UNSEEN]})) as talk:
-        text = talk.ask("What is it?").text
-    assert "Not supported by the detections: A knife beside it." in text
-    assert "- A knife beside it." not in text
+        completion = talk.ask("What is it?")
+    explanation = Explanation.model_validate(completion.answer)
+    assert [one.claim for one in explanation.disagreements] == ["A knife beside it."]
+    assert "- A knife beside it." not in completion.text
+    assert "1 claims that the detections do not support" in completion.text
 
 
 def test_a_detection_that_the_model_leaves_out_is_still_told(asker: Asker) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, Field
 
 from xray_servers.http.openai.conversation import AnswerFormat, OfferedTool
 
@@ -54,29 +53,12 @@ class ImagePart(BaseModel):
     image_url: Annotated[ImageUrl, BeforeValidator(_as_object, json_schema_input_type=ImageUrl | str)]
 
 
-_KINDS = {
-    "text": "text",
-    "input_text": "text",
-    "output_text": "text",
-    "refusal": "refusal",
-    "image_url": "image",
-    "input_image": "image",
-}
+def _without_mapping(schema: dict[str, Any]) -> None:
+    """Take out what points into this schema's own definitions, which are not there where it is inlined."""
+    schema.pop("discriminator", None)
 
 
-def _kind_of(part: object) -> str | None:
-    kind = part.get("type") if isinstance(part, Mapping) else getattr(part, "type", None)
-    return _KINDS.get(kind) if isinstance(kind, str) else None
-
-
-Part = Annotated[
-    Annotated[TextPart, Tag("text")] | Annotated[RefusalPart, Tag("refusal")] | Annotated[ImagePart, Tag("image")],
-    Discriminator(
-        _kind_of,
-        custom_error_type="unsupported_part",
-        custom_error_message="a part of a message has to be a text or a picture, of the type text or image_url",
-    ),
-]
+Part = Annotated[TextPart | RefusalPart | ImagePart, Field(discriminator="type", json_schema_extra=_without_mapping)]
 _Parts = Annotated[list[Part], Field(max_length=MOST_PARTS)]
 Content = Annotated[_Parts | None, BeforeValidator(_as_parts, json_schema_input_type=str | _Parts | None)]
 """What a message says: a text, or a list of parts."""

@@ -25,7 +25,7 @@ MOST_CHARACTERS = 1_000_000
 """Characters of a conversation's words; pictures do not count."""
 
 _SCAN_ID = re.compile(r"\bscan-[0-9a-f]{16}\b")
-_NAMED_SCAN = re.compile(r"(?:\bscan(?:[_ ]?id)?\b\s*[:=]?\s*)?" + _SCAN_ID.pattern, re.IGNORECASE)
+_NAMED_SCAN = re.compile(r"(?:\bscan(?:[_ ]?id)?\b\s*+(?:[:=]\s*+)?)?" + _SCAN_ID.pattern, re.IGNORECASE)
 _WORD = re.compile(r"\w")
 
 

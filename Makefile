@@ -12,7 +12,7 @@ export XRAY_DATA
 export YOLO_OFFLINE := true
 export YOLO_AUTOINSTALL := false
 
-.PHONY: help demo mcp test check bench clients conformance format results clean
+.PHONY: help demo mcp serve test check bench clients conformance format results clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,7 +30,7 @@ $(VENV)/.light: $(BIN)/uv pyproject.toml constraints.txt
 $(VENV)/.full: $(BIN)/uv pyproject.toml constraints.txt
 	@echo "Installing everything that tests and training need (PyTorch is large; about two minutes) ..."
 	@$(UV) --editable '.[train,dev]'
-	@touch $(VENV)/.light $(VENV)/.mcp $@
+	@touch $(VENV)/.light $(VENV)/.mcp $(VENV)/.serve $@
 
 demo: $(VENV)/.light ## Screen the demo scans; overlays go to out/demo.
 	@echo "Screening examples/scans ..."
@@ -40,6 +40,14 @@ $(VENV)/.mcp: $(BIN)/uv pyproject.toml constraints.txt
 	@echo "Installing the light dependencies and the MCP server ..."
 	@$(UV) --editable '.[mcp]'
 	@touch $(VENV)/.light $@
+
+$(VENV)/.serve: $(BIN)/uv pyproject.toml constraints.txt
+	@echo "Installing the light dependencies and the HTTP server ..."
+	@$(UV) --editable '.[serve]'
+	@touch $(VENV)/.light $(VENV)/.mcp $@
+
+serve: $(VENV)/.serve ## Install the OpenAI-compatible server and say how to start it.
+	@echo "Ready: $(BIN)/xray-serve   (then http://127.0.0.1:8000/docs)"
 
 mcp: $(VENV)/.mcp ## Install the MCP server and say how to connect an agent.
 	@echo "Ready: $(BIN)/xray-mcp install claude-code --root examples/scans   (or claude-desktop, cursor, vscode)"

@@ -77,7 +77,11 @@ def create_app(service: Service, settings: ServeSettings) -> FastAPI:
                 await stack.enter_async_context(protocol.session_manager.run())
             yield
 
-    protocol = build_server(service.desk, uploads="/v1/scans", opens_desk=False) if settings.mcp else None
+    protocol = None
+    if settings.mcp:
+        protocol = build_server(
+            service.desk, ask=service.decisions.answer, uploads="/v1/scans", opens_desk=False, log_level="WARNING"
+        )
 
     app = FastAPI(
         title="X-ray baggage screening",

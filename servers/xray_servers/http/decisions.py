@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +14,8 @@ from anyio import to_thread
 
 from xray_agent_tools.errors import Overloaded, XrayToolsError
 from xray_servers.audit import AuditLog, Entry, Record
-from xray_servers.desk import ScreeningDesk
-from xray_servers.http.callers import Caller
+from xray_servers.desk import Heard, ScreeningDesk
+from xray_servers.http.callers import SCOPES, Caller
 from xray_servers.http.metrics import Metrics, decisive_part
 from xray_servers.screening import Answer, ToolCall
 
@@ -84,6 +85,22 @@ class Decisions:
             XrayToolsError: what the tool raises.
         """
         return await self._desk.ask(ToolCall(tool, dict(arguments), caller.name, grounded))
+
+    async def answer(self, call: ToolCall, heard: Heard) -> Answer:
+        """Have a call of a tool over the Model Context Protocol carried out, and record it.
+
+        Raises:
+            XrayToolsError: as :meth:`decide`.
+        """
+        answers: list[Answer] = []
+
+        async def work() -> Work:
+            answers.append(await self._desk.ask(call, heard))
+            return work_of(answers[0])
+
+        caller = Caller(call.owner, SCOPES, uuid.uuid4().hex)
+        await self.decide(caller, call.tool, {"tool": call.tool, "arguments": call.arguments}, work)
+        return answers[0]
 
     async def decide(
         self,

@@ -15,7 +15,7 @@ from xray_servers.mcp.completion import add_completion
 from xray_servers.mcp.prompts import add_prompts, explain_bad_prompts
 from xray_servers.mcp.resources import add_resources
 from xray_servers.mcp.skills import Skills
-from xray_servers.mcp.tools import published
+from xray_servers.mcp.tools import Ask, published
 from xray_servers.screening import ScreeningSettings
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -25,12 +25,18 @@ _LISTS_LAST = CacheHint(ttl_ms=3_600_000, scope="public")
 
 
 def build_server(
-    desk: ScreeningDesk, *, uploads: str | None = None, opens_desk: bool = True, log_level: LogLevel = "INFO"
+    desk: ScreeningDesk,
+    *,
+    ask: Ask | None = None,
+    uploads: str | None = None,
+    opens_desk: bool = True,
+    log_level: LogLevel = "INFO",
 ) -> MCPServer[Any]:
     """Make the server.
 
     Args:
-        desk: who answers.
+        desk: who looks at scans.
+        ask: how tools are answered where somebody stands between them and the desk.
         uploads: the path at which the transport takes scans in, said in the instructions; None if it does not.
         opens_desk: open the desk while the server runs; otherwise somebody else does.
         log_level: what goes to standard error.
@@ -50,7 +56,7 @@ def build_server(
         description="Detects threats on X-ray scans of baggage, explains them, and checks declarations.",
         instructions=instructions(desk.settings, uploads=uploads),
         version=__version__,
-        tools=published(desk),
+        tools=published(ask or desk.ask),
         extensions=[Skills()],
         lifespan=lifespan,
         log_level=log_level,

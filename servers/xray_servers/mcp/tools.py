@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mcp.server.auth.middleware.auth_context import get_access_token
@@ -17,9 +18,9 @@ from pydantic import ConfigDict
 from xray_agent_tools.errors import XrayToolsError
 from xray_agent_tools.tools import TOOLS, VIEW_SCAN, ToolSpec
 from xray_servers.access import owner_of
-from xray_servers.desk import ScreeningDesk
+from xray_servers.desk import Heard
 from xray_servers.mcp.rendering import answered, failed
-from xray_servers.screening import ToolCall
+from xray_servers.screening import Answer, ToolCall
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +34,16 @@ class _Unchecked(ArgModelBase):
         return {"arguments": dict(self.model_extra or {})}
 
 
-def published(desk: ScreeningDesk) -> list[Tool]:
-    """Every tool of the registry, answered by a desk."""
-    return [_published(spec, desk) for spec in (*TOOLS, VIEW_SCAN)]
+Ask = Callable[[ToolCall, Heard], Awaitable[Answer]]
+"""Has a call carried out, and tells each step."""
 
 
-def _published(spec: ToolSpec, desk: ScreeningDesk) -> Tool:
+def published(ask: Ask) -> list[Tool]:
+    """Every tool of the registry."""
+    return [_published(spec, ask) for spec in (*TOOLS, VIEW_SCAN)]
+
+
+def _published(spec: ToolSpec, ask: Ask) -> Tool:
     async def call(arguments: dict[str, Any], ctx: Context) -> CallToolResult:
         numbers = itertools.count(1)
 
@@ -48,7 +53,7 @@ def _published(spec: ToolSpec, desk: ScreeningDesk) -> Tool:
         started = time.perf_counter()
         owner = owner_of(get_access_token())
         try:
-            answer = await desk.ask(ToolCall(spec.name, arguments, owner), heard)
+            answer = await ask(ToolCall(spec.name, arguments, owner), heard)
         except XrayToolsError as error:
             _log(spec.name, owner, error.code, started)
             return failed(error)

@@ -10,8 +10,16 @@ import sys
 from xray_agent_tools.errors import Misconfigured
 
 
+_TALKATIVE = ("httpx2", "httpcore2", "openai", "python_multipart")
+
+
 def log_to_stderr(level: str) -> None:
-    """Log plain lines to standard error from a level on."""
+    """Log plain lines to standard error from a level on.
+
+    What clients below would log of their own accord, such as the address of every picture that is fetched, needs DEBUG.
+    """
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.DEBUG if level == "DEBUG" else logging.WARNING)
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 

@@ -27,10 +27,16 @@ _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104
 
 
 @contextmanager
-def errors_reported() -> Iterator[None]:
-    """Turn the tools' errors into a message and an exit code."""
+def errors_reported(extra: str = "mcp") -> Iterator[None]:
+    """Turn the tools' errors into a message and an exit code.
+
+    Args:
+        extra: the extra that brings what the block imports.
+    """
     try:
         yield
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error.name} is not installed: pip install 'xray-agent-tools[{extra}]'") from error
     except XrayToolsError as error:
         click.echo(f"error: {error.message}\n  hint: {error.hint}", err=True)
         sys.exit(outcome_of(error).exit_code)

@@ -69,7 +69,7 @@ def main(context: click.Context, /, **options: Any) -> None:
     Every decision is recorded before its answer is sent. The routes are described at /docs.
     """
     if context.invoked_subcommand is None:
-        with errors_reported():
+        with errors_reported("serve"):
             _serve(**options)
 
 

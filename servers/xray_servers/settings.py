@@ -296,5 +296,5 @@ def token(name: str, scopes: tuple[str, ...], file: Path | None) -> None:
                 check_tokens(f"{before}{between}{line}\n", file)
             lines.write(f"{between}{line}\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"cannot add to {file}: {error}") from error
+        raise click.ClickException(f"cannot write {file}: {error}") from error
     click.echo(f"token: {made}\nadded to {file}")

@@ -145,7 +145,7 @@ class ScanShelf:
             for file in _files(board):
                 if self._is_stale(file.used):
                     file.path.unlink(missing_ok=True)
-                else:
+                elif is_scan_id(file.name):
                     size += file.size
         return size
 

@@ -27,7 +27,7 @@ from tests.library.chat_server import Misbehaviour, Reply, chat_server
 from tests.servers.http.rest_app import SCANS, uri
 from tests.servers.http.serving import service_at
 from xray_agent_tools.adapters.openai import ChatModelFailed, tools
-from xray_agent_tools.errors import InvalidScan, UnknownScan, outcome_of
+from xray_agent_tools.errors import InvalidScan, Misconfigured, UnknownScan, outcome_of
 from xray_agent_tools.report import Assessment, ThreatReport
 from xray_agent_tools.scan import scan_id_of
 
@@ -519,6 +519,12 @@ def test_a_chat_model_that_only_calls_tools_comes_to_an_end(desk: Desk) -> None:
     error = desk.failure(calls(("explain_scan", {"scan": ALARM_ID})), scans=[uri(ALARM)], max_rounds=2)
     assert "2 rounds" in error.message
     assert "max_rounds" not in error.hint
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000/v1", "http://", "http://a:b/v1", "ftp://127.0.0.1/v1"])
+def test_an_endpoint_that_is_no_url_is_noticed_at_the_start(desk: Desk, url: str) -> None:
+    with pytest.raises(Misconfigured):
+        AgentModel(desk.service.decisions, Upstream(url, "m"))
 
 
 def test_the_key_of_the_chat_model_is_not_shown() -> None:

@@ -258,7 +258,8 @@ def test_a_name_that_changes_its_mind_between_two_redirects_is_checked_again() -
     [
         "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.1", "127.0.0.1.", "[::ffff:127.0.0.1]", "[::1]",
         "[::7f00:1]", "[0:0:0:0:0:ffff:7f00:1]", "localhost", "localhost.", "%31%32%37.0.0.1", "①②⑦.0.0.1",
-        "127。0。0。1", "pictures.test%00.evil.test", "pictures.test\\.evil.test", "pictures.test.", "[::1%25lo]", "[v1.x]", "",
+        "127。0。0。1", "pictures.test%00.evil.test", "pictures.test\\.evil.test", "pictures.test.", "[::1%25lo]",
+        "[v1.x]", "",
     ],
 )  # fmt: skip
 def test_no_spelling_of_an_address_gets_around_the_list(host: str) -> None:
@@ -334,6 +335,14 @@ def test_a_few_redirects_are_followed_and_no_more() -> None:
             place.redirect(f"/{number}", f"/{number - 1}" if number else "/bag")
         assert fetch(allowed(place), place.url("/2")) == PICTURE
         assert "more than 3 redirects" in refusal(allowed(place), place.url("/3")).message
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_no_proxy_stands_between(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with site() as proxy, site() as place, names(pictures=["127.0.0.1"]):
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
+        assert fetch(allowed(place), place.url()) == PICTURE
+    assert not proxy.requests
 
 
 def test_a_redirect_without_a_goal_is_refused() -> None:

@@ -16,6 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import httpx2
 
 from xray_agent_tools.adapters.openai import ChatModelFailed, ToolRun, run_tools_async
 from xray_agent_tools.errors import InvalidArgument, Misconfigured
@@ -106,7 +107,7 @@ class AgentModel:
         """Name the chat model; nothing is sent yet.
 
         Raises:
-            Misconfigured: the extra ``vlm`` is not installed.
+            Misconfigured: the extra ``vlm`` is not installed, or the endpoint is no URL.
         """
         try:
             import openai
@@ -114,6 +115,7 @@ class AgentModel:
             raise Misconfigured(
                 "what speaks to a chat model is not installed", hint="pip install 'xray-agent-tools[serve,vlm]'"
             ) from error
+        _check_url(upstream.base_url)
         self._openai = openai
         self._decisions = decisions
         self._upstream = upstream
@@ -279,6 +281,15 @@ class _Witness:
     def computed(self) -> str:
         """What can be said without the chat model."""
         return "\n\n".join(map(words_for, self.answers)) or self.verdict_line or _NO_VERDICT
+
+
+def _check_url(text: str) -> None:
+    try:
+        url = httpx2.URL(text)
+    except (httpx2.InvalidURL, ValueError):
+        url = httpx2.URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise Misconfigured(f"the chat model's endpoint {text!r} is no URL", hint="give it as http://127.0.0.1:8000/v1")
 
 
 def _check(conversation: Conversation) -> None:

@@ -93,6 +93,7 @@ class Screener:
         roots: Sequence[Path] | None = None,
         limits: ScanLimits = DEFAULT_LIMITS,
         canary_interval: float = 300.0,
+        threads: int = 0,
     ) -> None:
         """Choose the parts; nothing is loaded yet.
 
@@ -103,6 +104,7 @@ class Screener:
             roots: folders that scan paths must lie in; None allows any.
             limits: bounds on what a scan may cost.
             canary_interval: seconds between two looks at the canary scan.
+            threads: threads of one look; 0 takes one for each core.
         """
         self._model = model
         self._explainer = explainer or GroundedExplainer()
@@ -110,6 +112,7 @@ class Screener:
         self._roots = roots
         self._limits = limits
         self._canary_interval = canary_interval
+        self._threads = threads
         self._detector: Detector | None = None
         self._canary_due = 0.0
         self._canary_alive = False
@@ -127,7 +130,9 @@ class Screener:
             if self._detector is None:
                 progress.report("loading the detector")
                 chosen = self._model
-                self._detector = OnnxDetector(load_package(chosen)) if isinstance(chosen, str | Path) else chosen
+                if isinstance(chosen, str | Path):
+                    chosen = OnnxDetector(load_package(chosen), threads=self._threads)
+                self._detector = chosen
             return self._detector
 
     def load(self, source: ScanSource | Sequence[ScanSource]) -> Scan:

@@ -69,6 +69,7 @@ class ScreeningSettings:
         policy: policy of :meth:`Screener.assess_declaration` where a call names none: a name or a YAML file.
         limits: bounds on what a scan may cost.
         vlm: who words explanations; computed evidence alone when None.
+        threads: threads of one look; 0 takes one for each core, which is too many beside other processes.
     """
 
     roots: tuple[Path, ...]
@@ -78,6 +79,7 @@ class ScreeningSettings:
     policy: str = "customs"
     limits: ScanLimits = DEFAULT_LIMITS
     vlm: VlmSettings | None = None
+    threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +191,14 @@ class ScreeningRoom:
     def _screener(self, model: str | Detector, explainer: Explainer | None) -> Screener:
         settings = self._settings
         policy = policy_named(settings.policy)
-        return Screener(model=model, explainer=explainer, policy=policy, roots=settings.roots, limits=settings.limits)
+        return Screener(
+            model=model,
+            explainer=explainer,
+            policy=policy,
+            roots=settings.roots,
+            limits=settings.limits,
+            threads=settings.threads,
+        )
 
     @cached_property
     def _grounded(self) -> Screener:

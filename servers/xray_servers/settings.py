@@ -51,11 +51,12 @@ def _options(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
     return decorate
 
 
-def desk_options(default_root: str) -> Callable[[Command], Command]:
+def desk_options(default_root: str, *, workers: int = 1) -> Callable[[Command], Command]:
     """Options of :func:`desk_of`.
 
     Args:
         default_root: what the help says of a server without ``--root``.
+        workers: screening processes where none are named.
     """
     return _options(
         click.option(
@@ -74,7 +75,7 @@ def desk_options(default_root: str) -> Callable[[Command], Command]:
             "--vlm-model", envvar="XRAY_VLM_MODEL", help="Name of the model there; its key is in XRAY_VLM_KEY."
         ),
         click.option(
-            "--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Screening processes."
+            "--workers", type=click.IntRange(1, 64), default=workers, show_default=True, help="Screening processes."
         ),
         click.option(
             "--queue", type=click.IntRange(0, 10_000), default=16, show_default=True, help="Calls that may wait."
@@ -188,6 +189,7 @@ def desk_of(
         InvalidPolicy: there is no such policy, or it breaks the rules for policies.
     """
     from xray_agent_tools.declaration.policy import load_policy
+    from xray_agent_tools.detector.onnx import cores
     from xray_servers.desk import DeskLimits, ScreeningDesk
     from xray_servers.screening import ScreeningSettings, VlmSettings, policy_named
     from xray_servers.shelf import ShelfLimits
@@ -205,6 +207,7 @@ def desk_of(
         model=model,
         policy=policy,
         vlm=vlm,
+        threads=max(1, cores() // workers),
     )
     limits = DeskLimits(
         workers=workers, waiting=queue, timeout_s=timeout, batch=batch, batch_wait_s=batch_wait_ms / 1000

@@ -1,9 +1,10 @@
-"""The six clients: what each is, and where its program and its requirements lie."""
+"""The clients: what each is, and where its program and its requirements lie."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 HERE = Path(__file__).parent
 
@@ -15,33 +16,54 @@ class Client:
     Attributes:
         name: names its environment, its program and its requirements.
         distribution: the package whose version counts.
+        speaks: ``mcp``, the Model Context Protocol, or ``chat``, OpenAI's API.
         has_model: whether an agent's model decides to call the tool; otherwise the program calls it.
+        raises: the exception for every error of OpenAI's API; None for the ones of ``openai``.
     """
 
     name: str
     distribution: str
-    has_model: bool
+    speaks: Literal["mcp", "chat"] = "mcp"
+    has_model: bool = False
+    raises: str | None = None
+
+    @property
+    def module(self) -> str:
+        """The program that calls the server with this client."""
+        return f"tests.clients.programs.{self.speaks}.with_{self.name}"
 
     @property
     def program(self) -> Path:
-        """The script that calls the server with this client."""
-        return HERE / "programs" / f"with_{self.name}.py"
+        """The file of the program."""
+        return HERE / "programs" / self.speaks / f"with_{self.name}.py"
 
     @property
     def requirements(self) -> Path:
         """The pinned packages of its environment."""
-        return HERE / "requirements" / f"{self.name}.txt"
+        return HERE / "requirements" / self.speaks / f"{self.name}.txt"
 
 
-CLIENTS = (
-    Client("mcp_2", "mcp", has_model=False),
-    Client("mcp_1", "mcp", has_model=False),
-    Client("fastmcp", "fastmcp", has_model=False),
+MCP_CLIENTS = (
+    Client("mcp_2", "mcp"),
+    Client("mcp_1", "mcp"),
+    Client("fastmcp", "fastmcp"),
     Client("langchain", "langchain-mcp-adapters", has_model=True),
     Client("pydantic_ai", "pydantic-ai-slim", has_model=True),
     Client("openai_agents", "openai-agents", has_model=True),
 )
-"""Every client, in the order of the table."""
+"""Every client of the Model Context Protocol, in the order of the table."""
+
+CHAT_CLIENTS = (
+    Client("openai_python", "openai", "chat"),
+    Client("langchain", "langchain-openai", "chat"),
+    Client("pydantic_ai", "pydantic-ai-slim", "chat", raises="ModelHTTPError"),
+    Client("openai_agents", "openai-agents", "chat"),
+    Client("litellm", "litellm", "chat"),
+    Client("instructor", "instructor", "chat"),
+    Client("smolagents", "smolagents", "chat"),
+    Client("llm", "llm", "chat"),
+)
+"""Every client of OpenAI's API, in the order of the table."""
 
 
 class ClientFailed(Exception):

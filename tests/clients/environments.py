@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.clients.clients import Client, ClientFailed
 
+ROOT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
 INSTALL_S = 600
 
@@ -32,16 +33,19 @@ class Environment:
 def environment_of(client: Client, folder: Path) -> Environment:
     """The client's environment below a folder, installed now unless it is there and up to date.
 
+    A client of OpenAI's API has the answer types beside it, as a program of its users has: this checkout.
+
     Raises:
         ClientFailed: a package cannot be installed.
     """
-    home = folder / client.name
+    home = folder / client.speaks / client.name
     python, stamp = home / "bin" / "python", home / "requirements.sha256"
     wanted = hashlib.sha256(client.requirements.read_bytes() + sys.version.encode()).hexdigest()
     if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted and python.exists()):
         shutil.rmtree(home, ignore_errors=True)
         _uv("venv", "--quiet", "--python", sys.executable, str(home), client=client)
-        _uv("pip", "install", "--quiet", "--python", str(python), "-r", str(client.requirements), client=client)
+        wants = ["-r", str(client.requirements), *(["--editable", str(ROOT)] if client.speaks == "chat" else [])]
+        _uv("pip", "install", "--quiet", "--python", str(python), *wants, client=client)
         stamp.write_text(wanted, encoding="utf-8")
     listed = json.loads(_uv("pip", "list", "--quiet", "--python", str(python), "--format", "json", client=client))
     return Environment(python, {package["name"]: package["version"] for package in listed})

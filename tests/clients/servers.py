@@ -1,4 +1,4 @@
-"""The server under test over both transports, in the words in which a client is told of it."""
+"""The servers under test, in the words in which a client is told of them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-COMMAND = [str(Path(sys.executable).with_name("xray-mcp"))]
+SCRIPTS = Path(sys.executable).parent
+MCP = str(SCRIPTS / "xray-mcp")
+SERVE = str(SCRIPTS / "xray-serve")
 START_S = 60
 
 
 def over_stdio(root: Path) -> dict[str, Any]:
-    """What a client needs to start the server itself."""
-    command, *arguments = [*COMMAND, "--root", str(root)]
-    return {"command": command, "args": arguments}
+    """What a client needs to start the MCP server itself."""
+    return {"command": MCP, "args": ["--root", str(root)]}
 
 
 def showing_halves() -> dict[str, Any]:
@@ -32,26 +33,67 @@ def showing_halves() -> dict[str, Any]:
 
 @contextmanager
 def over_http(root: Path, log: Path) -> Iterator[dict[str, Any]]:
-    """Run the server on a free port of loopback; yields what a client needs to reach it.
+    """Run the MCP server on a free port of loopback; yields what a client needs to reach it.
 
     Raises:
         click.ClickException: the server is not installed, ended, or was not ready in time; the message quotes its log.
     """
-    if not Path(COMMAND[0]).is_file():
-        raise click.ClickException(f"there is no {COMMAND[0]}; run `make clients`, which installs it")
+    with _running([MCP, "--http", "--root", str(root)], log) as origin:
+        yield {"url": f"{origin}/mcp"}
+
+
+@contextmanager
+def over_openai(folder: Path, *options: str) -> Iterator[str]:
+    """Run the OpenAI-compatible server on a free port of loopback; yields its base URL.
+
+    Args:
+        folder: keeps its log and its records, which begin anew.
+        options: of ``xray-serve``.
+
+    Raises:
+        click.ClickException: as for :func:`over_http`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("audit.db*"):
+        old.unlink()
+    with _running([SERVE, "--audit", str(folder / "audit.db"), *options], folder / "server.log") as origin:
+        yield f"{origin}/v1"
+
+
+def new_key(name: str, token_file: Path) -> str:
+    """A key of the OpenAI-compatible server, added to its token file.
+
+    Raises:
+        click.ClickException: the server is not installed.
+    """
+    _check_installed(SERVE)
+    made = subprocess.run(
+        [SERVE, "token", name, "--file", str(token_file)], capture_output=True, text=True, check=True
+    ).stdout
+    return made.splitlines()[0].removeprefix("token: ")
+
+
+@contextmanager
+def _running(command: Sequence[str], log: Path) -> Iterator[str]:
+    _check_installed(command[0])
     port = _free_port()
     with log.open("w", encoding="utf-8") as output:
         server = subprocess.Popen(
-            [*COMMAND, "--http", "--host", "127.0.0.1", "--port", str(port), "--root", str(root)],
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
             stdout=output,
             stderr=subprocess.STDOUT,
             env={name: value for name, value in os.environ.items() if not name.startswith("XRAY_")},
         )
     try:
         _wait_until_healthy(server, port, log)
-        yield {"url": f"http://127.0.0.1:{port}/mcp"}
+        yield f"http://127.0.0.1:{port}"
     finally:
         _stop(server)
+
+
+def _check_installed(program: str) -> None:
+    if not Path(program).is_file():
+        raise click.ClickException(f"there is no {program}; run `make clients`, which installs it")
 
 
 def _free_port() -> int:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.clients.clients import Client, ClientFailed
+from tests.clients.running import run_program
 from tests.library.chat_server import chat_server
-
-KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR")
-"""Nothing else of the caller's environment may change what a client does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +56,13 @@ def converse(client: Client, python: Path, server: dict[str, Any], scans: Sequen
     """
     job = {"server": server, "scans": list(scans)}
     if not client.has_model:
-        answer = _run(client, python, job, seconds)
+        answer = run_program(client, python, job, seconds)
         sights = [
             sight for scan, result in zip(scans, answer["results"], strict=True) for sight in _halves(scan, result)
         ]
         return Session(answer["protocol"], sights)
     with chat_server(*(turn for scan in scans for turn in (_call(scan), "Noted."))) as (url, requests):
-        answer = _run(client, python, {**job, "model": url}, seconds)
+        answer = run_program(client, python, {**job, "model": url}, seconds)
     seen = [message["content"] for request in requests for message in request["messages"] if message["role"] == "tool"]
     if len(seen) != len(scans):
         raise ClientFailed(f"{len(scans)} calls, but {len(seen)} tool messages reached the model")
@@ -87,28 +82,3 @@ def _halves(scan: str, result: dict[str, Any]) -> list[Sight]:
     text = "\n".join(block["text"] for block in result["content"] if block["type"] == "text")
     content = Sight(scan, "content", text, is_error)
     return [content] if is_error else [content, Sight(scan, "structured", result["structuredContent"], is_error)]
-
-
-def _run(client: Client, python: Path, job: dict[str, Any], seconds: float) -> dict[str, Any]:
-    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    program = subprocess.Popen(
-        [python, client.program, json.dumps(job)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment | {"NO_PROXY": "127.0.0.1"},
-        start_new_session=True,
-    )
-    try:
-        output, errors = program.communicate(timeout=max(seconds, 0))
-    except subprocess.TimeoutExpired as error:
-        raise ClientFailed("its time is over") from error
-    finally:
-        if program.returncode is None:
-            os.killpg(program.pid, signal.SIGKILL)
-            program.communicate()
-    if program.returncode:
-        raise ClientFailed(f"{client.program.name} ended with {program.returncode}:\n{errors.strip()[-2000:]}")
-    answer: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return answer

@@ -8,7 +8,7 @@ import pytest
 from tests.clients.clients import Client, ClientFailed
 from tests.clients.sessions import Sight, converse
 
-CALLER = Client("mcp_2", "mcp", has_model=False)
+CALLER = Client("mcp_2", "mcp")
 AGENT = Client("langchain", "langchain-mcp-adapters", has_model=True)
 SERVER = {"url": "http://127.0.0.1:1/mcp"}
 

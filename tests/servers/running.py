@@ -1,4 +1,4 @@
-"""A real ``xray-mcp`` in a process of its own, for as long as a test needs one."""
+"""A real server in a process of its own, for as long as a test needs one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,14 +20,17 @@ from anyio import to_thread
 from mcp import StdioServerParameters
 
 COMMAND = str(Path(sys.executable).with_name("xray-mcp"))
-"""The command as it is installed beside this interpreter."""
+"""The MCP server's command as it is installed beside this interpreter."""
+
+SERVE = str(Path(sys.executable).with_name("xray-serve"))
+"""The command of the server for OpenAI's clients."""
 
 PATIENCE_S = 60.0
 """Seconds that anything is waited for: far more than it takes, because machines that run tests are busy."""
 
 _WORKS = b"anyio.to_process"
 _LOOKS_AGAIN_AFTER_S = 0.02
-_SERVES = re.compile(r"serves (http://\S+)/mcp$", re.MULTILINE)
+_SERVES = re.compile(r"serves (http://[^\s/]+)/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +66,21 @@ class Running:
 
 
 @contextmanager
-def serving(*options: str, env: Mapping[str, str] | None = None) -> Iterator[Running]:
+def serving(
+    *options: str, env: Mapping[str, str] | None = None, command: Sequence[str] = (COMMAND, "--http")
+) -> Iterator[Running]:
     """Serve HTTP on a free port of loopback; when the block ends, neither the server nor a child of it is left.
 
     Args:
-        options: of ``xray-mcp``.
+        options: of the command.
         env: variables beside those of the tests, of which the server's own are taken away.
+        command: what serves; :data:`SERVE` needs an ``--audit`` among its options.
     """
     with TemporaryDirectory(prefix="xray-running-", ignore_cleanup_errors=True) as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:
             server = subprocess.Popen(
-                [COMMAND, "--http", "--port", "0", *options],
+                [*command, "--port", "0", *options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -79,9 +79,9 @@ def _open_session(package: ModelPackage, providers: Sequence[str] | None, thread
     onnxruntime = load_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = (
-        threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads
-    )
+    options.intra_op_num_threads = threads or cores()
+    # Threads that spin while they wait take the cores from the processes beside this one, and gain nothing alone.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     available = onnxruntime.get_available_providers()
     chosen = [name for name in providers or PREFERRED_PROVIDERS if name in available]
     if not chosen:
@@ -95,6 +95,11 @@ def _open_session(package: ModelPackage, providers: Sequence[str] | None, thread
         raise ModelUnavailable(
             f"the network cannot be loaded: {type(error).__name__}", hint="run `xray-tools doctor`"
         ) from error
+
+
+def cores() -> int:
+    """How many cores this process may use; 0 where the system does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
 
 
 def _class_names(text: str) -> list[str]:

@@ -30,7 +30,7 @@ _MIB = 1024 * 1024
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-@desk_options("none; scans come with the requests")
+@desk_options("none; scans come with the requests", workers=min(4, os.cpu_count() or 1))
 @click.option(
     "--batch",
     type=click.IntRange(1, 256),
@@ -56,7 +56,9 @@ _MIB = 1024 * 1024
     help="Where decisions are recorded: a SQLite file, or a postgresql:// URL.",
 )
 @click.option("--rate", help="Calls of each key per time, such as 600/minute.  [default: no limit]")
-@click.option("--image-host", "image_hosts", multiple=True, help="Host that image_url may be fetched from; repeatable.")
+@click.option(
+    "--image-host", "image_hosts", multiple=True, help="HOST[:PORT] or network that image_url may be fetched from."
+)
 @click.option("--cors-origin", "cors_origins", multiple=True, help="Page that may read answers; repeatable.")
 @click.option("--agent-url", envvar="XRAY_AGENT_URL", help="OpenAI-compatible chat model behind `xray-agent`.")
 @click.option("--agent-model", envvar="XRAY_AGENT_MODEL", help="Name of the model there; its key is in XRAY_AGENT_KEY.")

@@ -30,6 +30,7 @@ _FIRST_GUESS_S = 0.2
 _MEMORY = 0.9
 _READINESS_LASTS_S = 5.0
 _LEAST_S = 0.05
+_ENDED_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +202,10 @@ class ScreeningDesk:
                 self._arrived.notify()
             with anyio.move_on_at(work.deadline):
                 await work.finished.wait()
+            if work.outcome is None and work.scope is not None:
+                # Its process is being ended; whoever hears of it finds it gone.
+                with anyio.move_on_after(_ENDED_WITHIN_S):
+                    await work.finished.wait()
         except anyio.get_cancelled_exc_class():
             self._abandon(work)
             raise

@@ -9,7 +9,6 @@ import sys
 
 from xray_agent_tools.errors import Misconfigured
 
-
 _TALKATIVE = ("httpx2", "httpcore2", "openai", "python_multipart")
 
 

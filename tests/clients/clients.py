@@ -18,14 +18,12 @@ class Client:
         distribution: the package whose version counts.
         speaks: ``mcp``, the Model Context Protocol, or ``chat``, OpenAI's API.
         has_model: whether an agent's model decides to call the tool; otherwise the program calls it.
-        raises: the exception for every error of OpenAI's API; None for the ones of ``openai``.
     """
 
     name: str
     distribution: str
     speaks: Literal["mcp", "chat"] = "mcp"
     has_model: bool = False
-    raises: str | None = None
 
     @property
     def module(self) -> str:
@@ -56,7 +54,7 @@ MCP_CLIENTS = (
 CHAT_CLIENTS = (
     Client("openai_python", "openai", "chat"),
     Client("langchain", "langchain-openai", "chat"),
-    Client("pydantic_ai", "pydantic-ai-slim", "chat", raises="ModelHTTPError"),
+    Client("pydantic_ai", "pydantic-ai-slim", "chat"),
     Client("openai_agents", "openai-agents", "chat"),
     Client("litellm", "litellm", "chat"),
     Client("instructor", "instructor", "chat"),

@@ -82,5 +82,12 @@ def _note(name: str, scan: str, ask: Ask, endpoint: Endpoint, path: Path | None)
     try:
         return {"asked": name, "scan": scan, "value": ask(endpoint, path)}
     except Exception as error:
-        kinds = [kind.__name__ for kind in type(error).__mro__]
+        kinds = [kind.__name__ for one in _and_causes(error) for kind in type(one).__mro__]
         return {"asked": name, "scan": scan, "raised": kinds, "text": str(error)}
+
+
+def _and_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception, then what it was raised from, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -25,6 +25,7 @@ def model_of(endpoint: Endpoint) -> Iterator[Any]:
         "model_id": endpoint.model,
         "model_name": endpoint.model,
         "api_base": endpoint.url,
+        "api_key_name": "xray",
         "vision": True,
         "supports_schema": True,
     }
@@ -32,15 +33,13 @@ def model_of(endpoint: Endpoint) -> Iterator[Any]:
         # JSON is YAML.
         (Path(folder) / "extra-openai-models.yaml").write_text(json.dumps([described]), encoding="utf-8")
         os.environ["LLM_USER_PATH"] = folder
-        model = llm.get_model(endpoint.model)
-        model.key = endpoint.key
-        yield model
+        yield llm.get_model(endpoint.model)
 
 
 def prompt(endpoint: Endpoint, scan: Path | None, **more: Any) -> Any:
     with model_of(endpoint) as model:
         pictures = [] if scan is None else [llm.Attachment(path=str(scan))]
-        return model.prompt(GREETING if scan is None else "", attachments=pictures, **more).text()
+        return model.prompt(GREETING if scan is None else "", attachments=pictures, key=endpoint.key, **more).text()
 
 
 def words(endpoint: Endpoint, scan: Path | None) -> Any:

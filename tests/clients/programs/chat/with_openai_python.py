@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-import httpx
 import openai
 from openai import OpenAI
 from pydantic import BaseModel
@@ -75,9 +74,8 @@ def forced_tool(endpoint: Endpoint, scan: Path | None) -> Any:
     [call] = message.tool_calls or []
     assert call.type == "function"
     assert call.function.name == "detect_threats"
-    result = httpx.post(f"{endpoint.url}/detect", json=json.loads(call.function.arguments))
-    result.raise_for_status()
-    said += [message, {"role": "tool", "tool_call_id": call.id, "content": result.text}]
+    result = client.post("/detect", body=json.loads(call.function.arguments), cast_to=object)
+    said += [message, {"role": "tool", "tool_call_id": call.id, "content": json.dumps(result)}]
     worded = client.chat.completions.create(model=endpoint.model, messages=said, tools=offered)
     return worded.choices[0].message.content
 

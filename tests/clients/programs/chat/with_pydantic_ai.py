@@ -15,37 +15,46 @@ from tests.clients.programs.chat.asking import GREETING, Endpoint, main
 from xray_agent_tools.report import ThreatReport
 
 
-def agent_of(endpoint: Endpoint, kind: type[Any] = OpenAIChatModel, output: Any = str) -> Agent[None, Any]:
-    client = AsyncOpenAI(base_url=endpoint.url, api_key=endpoint.key, max_retries=0)
-    return Agent(kind(endpoint.model, provider=OpenAIProvider(openai_client=client)), output_type=output, retries=0)
+def answer(
+    endpoint: Endpoint,
+    scan: Path | None,
+    kind: type[Any] = OpenAIChatModel,
+    output: Any = str,
+    stream: bool = False,
+) -> Any:
+    """What an agent with a model of this kind says."""
+    said = [GREETING] if scan is None else [BinaryContent(scan.read_bytes(), media_type="image/png")]
 
+    async def run() -> Any:
+        async with AsyncOpenAI(base_url=endpoint.url, api_key=endpoint.key, max_retries=0) as client:
+            model = kind(endpoint.model, provider=OpenAIProvider(openai_client=client))
+            agent = Agent(model, output_type=output, retries=0)
+            if not stream:
+                return (await agent.run(said)).output
+            async with agent.run_stream(said) as streamed:
+                return await streamed.get_output()
 
-def said(scan: Path | None) -> list[Any]:
-    return [GREETING] if scan is None else [BinaryContent(scan.read_bytes(), media_type="image/png")]
+    return asyncio.run(run())
 
 
 def words(endpoint: Endpoint, scan: Path | None) -> Any:
-    return agent_of(endpoint).run_sync(said(scan)).output
+    return answer(endpoint, scan)
 
 
 def stream(endpoint: Endpoint, scan: Path | None) -> Any:
-    async def read() -> Any:
-        async with agent_of(endpoint).run_stream(said(scan)) as result:
-            return await result.get_output()
-
-    return asyncio.run(read())
+    return answer(endpoint, scan, stream=True)
 
 
 def responses(endpoint: Endpoint, scan: Path | None) -> Any:
-    return agent_of(endpoint, OpenAIResponsesModel).run_sync(said(scan)).output
+    return answer(endpoint, scan, OpenAIResponsesModel)
 
 
 def output_type(endpoint: Endpoint, scan: Path | None) -> Any:
-    return agent_of(endpoint, output=ThreatReport).run_sync(said(scan)).output.model_dump(mode="json")
+    return answer(endpoint, scan, output=ThreatReport).model_dump(mode="json")
 
 
 def native_output(endpoint: Endpoint, scan: Path | None) -> Any:
-    return agent_of(endpoint, output=NativeOutput(ThreatReport)).run_sync(said(scan)).output.model_dump(mode="json")
+    return answer(endpoint, scan, output=NativeOutput(ThreatReport)).model_dump(mode="json")
 
 
 if __name__ == "__main__":

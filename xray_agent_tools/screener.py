@@ -246,13 +246,13 @@ class Screener:
         """Run the network on every view of every look, and report each."""
         detector = self.detector
         lowest = min(detector.package.thresholds.values())
-        views, floors = [], []
+        views, floors, steps = [], [], []
         for look in looks:
             for index in look.visible:
-                progress.report(f"looking at view {index + 1} of {len(look.bag.views)}")
                 views.append(look.bag.views[index].pixels)
                 floors.append(lowest if look.floor is None else min(lowest, look.floor))
-        found = iter(detect_all(detector, views, floors))
+                steps.append(f"looking at view {index + 1} of {len(look.bag.views)}")
+        found = iter(detect_all(detector, views, floors, lambda number: progress.report(steps[number])))
         return [_report(look, [(index, next(found)) for index in look.visible], detector) for look in looks]
 
     def explain_scan(

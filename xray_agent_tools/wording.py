@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,6 +12,22 @@ from xray_agent_tools.taxonomy import taxonomy
 
 _PLURAL_FORMS = {"knife", "multi_tool_knife"}
 _ALWAYS_PLURAL = {"scissors", "pliers", "handcuffs", "keys", "shoes", "clothes", "textiles", "auto_parts"}
+
+_DANGER = r"(threats?|dangers?|risks?(?!\s+level)|weapons?|contraband|concerns?)"
+_DANGEROUS = r"(dangerous|suspicious|threatening|prohibited|forbidden|illegal|harmful|hazardous)"
+_HARMLESS = re.compile(
+    r"\ball[ -]clear\b|\b(harmless|innocuous)\b|\b(threat|risk)[ -]free\b"
+    r"|(\b(is|are|was|were|looks?|appears?|seems?|be|considered|deemed|declared)|\w'[sd])\s+"
+    r"((all|to|be|being|as|completely|entirely|perfectly|totally|absolutely|now|likely|probably|thus|quite|very)\s+)*"
+    r"\W*(safe|clear(?!\s+(that|whether|how|what|why)\b)|cleared|clean|benign|innocent|unproblematic)\b"
+    r"|\bsafe (to|for) (board|travel|proceed|fly|pass|transport)"
+    rf"|\bno (\w+ ){{0,2}}{_DANGER}\b|\bno (\w+ )?{_DANGEROUS}\b"
+    rf"|\bnothing (\w+ )?({_DANGEROUS}|of concern|to worry)\b"
+    rf"|(\bnot|n't) (\w+ )?({_DANGEROUS}|an? {_DANGER})\b"
+    rf"|\bfree (of|from) (\w+ ){{0,2}}({_DANGER}|{_DANGEROUS})\b"
+    r"|\b(bag|luggage|suitcase|passenger|travell?er|it|they|he|she) (may|can|should) (\w+ )?(pass|proceed|board|go)\b",
+    re.IGNORECASE,
+)
 
 
 def words_of(label: str) -> str:
@@ -86,3 +104,17 @@ def summarise(
             for d in detections
         ]
     return " ".join(sentences)
+
+
+def as_read(text: str) -> str:
+    """A text as the eye reads it: marks that cannot be seen left out, and one spelling of what looks the same."""
+    seen = "".join(mark for mark in unicodedata.normalize("NFKC", text) if unicodedata.category(mark) != "Cf")
+    return seen.replace("\u2019", "'")
+
+
+def calls_harmless(text: str) -> bool:
+    """Whether a text says in English that a bag or an item is harmless, or denies that it is.
+
+    It errs on the strict side, and other languages get past it: the verdict has to stand beside the words.
+    """
+    return _HARMLESS.search(as_read(text)) is not None

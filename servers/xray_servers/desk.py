@@ -269,7 +269,7 @@ class ScreeningDesk:
                 for work in works:
                     work.finish(self._timed_out(running=True))
         except BrokenWorkerProcess:
-            logger.exception("a screening process died")
+            logger.error("a screening process died")
             if len(works) == 1:
                 works[0].finish(_lost())
             else:
@@ -296,8 +296,9 @@ class ScreeningDesk:
                 cancellable=True,
                 limiter=self._processes,
             )
-        except BrokenWorkerProcess:
-            raise
+        except (BrokenWorkerProcess, ProcessLookupError) as error:
+            # The second comes of ending a process that is gone already.
+            raise BrokenWorkerProcess from error
         except Exception as error:
             if isinstance(error, Crash):
                 logger.error("a screening process failed: %s", error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,8 +16,20 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from xray_agent_tools.adapters.calls import error_text, read_arguments, unknown_tool
-from xray_agent_tools.adapters.run import AnsweredCall, ChatModelFailed, ToolRun, Usage, verdict_in
+from xray_agent_tools.adapters.run import AnsweredCall, Call, ChatModelFailed, ToolRun, Usage, verdict_in
 from xray_agent_tools.errors import InvalidArgument, XrayToolsError
+
+__all__ = [
+    "MOST_CALLS",
+    "Answerer",
+    "AsyncAnswerer",
+    "Call",
+    "Conversation",
+    "Dialect",
+    "Turn",
+    "converse",
+    "converse_async",
+]
 
 MOST_CALLS = 16
 """Most calls of one reply that are run; a model that asks for more at once is told to ask again."""
@@ -32,21 +44,6 @@ An :class:`XrayToolsError` that it raises becomes the text of an error; any othe
 
 AsyncAnswerer = Callable[[str, dict[str, Any]], Awaitable[tuple[str, bool]]]
 """An :data:`Answerer` that is awaited. The calls of one reply are answered at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A tool call as the model wrote it.
-
-    Attributes:
-        id: identifier, distinct within one reply.
-        name: name of the tool.
-        arguments: its arguments, JSON text if the model did well.
-    """
-
-    id: str
-    name: str
-    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +96,7 @@ class Conversation:
         tools: Sequence[Mapping[str, Any]],
         options: Mapping[str, Any],
         max_rounds: int,
+        hand_back: Collection[str] = (),
         on_call: Callable[[AnsweredCall], object] | None = None,
     ) -> None:
         """Begin with the caller's messages, which stay as they are.
@@ -109,10 +107,12 @@ class Conversation:
             tools: the definitions that the model is offered.
             options: what else goes into every request.
             max_rounds: most requests to the model.
+            hand_back: names of the tools that the caller runs; a call of one ends the conversation.
             on_call: hears of each call once it is answered.
 
         Raises:
-            InvalidArgument: ``messages`` or ``max_rounds`` is wrong, or an option asks for more than one whole reply.
+            InvalidArgument: ``messages``, ``max_rounds`` or ``hand_back`` is wrong, or an option asks for more than one
+                whole reply.
         """
         if isinstance(messages, str):
             raise InvalidArgument("messages is a text", hint='give [{"role": "user", "content": ...}]')
@@ -122,25 +122,29 @@ class Conversation:
         self._messages = list(messages)
         self._dialect = dialect
         self._offered = [name for tool in tools if (name := _name_of(tool)) is not None]
+        self._hand_back = frozenset(hand_back)
+        if missing := self._hand_back.difference(self._offered):
+            raise InvalidArgument(
+                f"hand_back names {', '.join(sorted(missing))[:80]}",
+                hint="put the definition into tools, or leave it out",
+            )
         self._options = {**options, "tools": list(tools)}
         self._rounds_left = max_rounds
         self._on_call = on_call
         self._round: dict[str, AnsweredCall | None] = {}
         self._calls: list[AnsweredCall] = []
+        self._pending: list[Call] = []
         self._last: Turn | None = None
         self._usage = Usage()
 
     @property
     def done(self) -> bool:
-        """Whether the model has had its last word."""
-        return self._last is not None and not self._last.calls
+        """Whether the model has had its last word, or waits for the caller."""
+        return self._last is not None and (not self._last.calls or bool(self._pending))
 
     def request(self) -> dict[str, Any]:
         """The next request to the model, with the answers to its last calls."""
-        answered = [call for call in self._round.values() if call is not None]
-        self._round = {}
-        self._calls += answered
-        self._messages += [self._dialect.answer(call.id, call.text) for call in answered]
+        self._close_round()
         self._rounds_left -= 1
         options = self._options if self._last is None else _unforced(self._options)
         return {**options, self._dialect.conversation: list(self._messages)}
@@ -148,7 +152,8 @@ class Conversation:
     def hear(self, reply: object) -> list[tuple[Call, dict[str, Any]]]:
         """Take the model's reply; returns the calls that wait for an answer, with their arguments.
 
-        A call of a tool that was not offered, and one without readable arguments, is answered here.
+        A call of a tool that was not offered, and one without readable arguments, is answered here. One that the
+        caller runs is kept for it, and no further request is made.
 
         Raises:
             ChatModelFailed: the reply is none, or it calls tools although the rounds are used up.
@@ -164,7 +169,10 @@ class Conversation:
             ) from error
         self._usage = self._usage.plus(turn.tokens)
         self._last = turn
-        if turn.calls and self._rounds_left == 0:
+        self._pending = [
+            call for call in turn.calls[:MOST_CALLS] if call.name in self._hand_back and _is_readable(call)
+        ]
+        if turn.calls and not self._pending and self._rounds_left == 0:
             raise ChatModelFailed(
                 f"no answer after {self._usage.requests} rounds of tool calls",
                 hint="raise max_rounds, or ask for less at once",
@@ -176,7 +184,8 @@ class Conversation:
         return [
             (call, arguments)
             for place, call in enumerate(turn.calls)
-            if (arguments := self._arguments(call, place=place, cut_off=cut_off)) is not None
+            if call not in self._pending
+            and (arguments := self._arguments(call, place=place, cut_off=cut_off)) is not None
         ]
 
     @contextmanager
@@ -200,15 +209,25 @@ class Conversation:
 
     def result(self) -> ToolRun:
         """What was said and done so far."""
+        self._close_round()
         last = self._last
+        finish_reason = last.finish_reason if last else None
         return ToolRun(
             text=last.text if last else "",
-            finish_reason=last.finish_reason if last else None,
+            finish_reason="tool_calls" if self._pending else finish_reason,
             refusal=last.refusal if last else None,
             calls=tuple(self._calls),
             messages=list(self._messages),
             usage=self._usage,
+            pending=tuple(self._pending),
         )
+
+    def _close_round(self) -> None:
+        """Put the answers to the model's last calls into the conversation, in the order in which it asked."""
+        answered = [call for call in self._round.values() if call is not None]
+        self._round = {}
+        self._calls += answered
+        self._messages += [self._dialect.answer(call.id, call.text) for call in answered]
 
     def _arguments(self, call: Call, *, place: int, cut_off: bool) -> dict[str, Any] | None:
         """The arguments of a call that a tool can answer; None for one that was answered with an error."""
@@ -295,6 +314,14 @@ def _unforced(options: Mapping[str, Any]) -> dict[str, Any]:
     choice = options.get("tool_choice")
     forced = choice == "required" or (isinstance(choice, dict) and choice.get("type") == "function")
     return {**options, "tool_choice": "auto"} if forced else dict(options)
+
+
+def _is_readable(call: Call) -> bool:
+    try:
+        read_arguments(call.arguments)
+    except InvalidArgument:
+        return False
+    return True
 
 
 def _name_of(tool: Mapping[str, Any]) -> str | None:

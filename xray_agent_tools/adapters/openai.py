@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from xray_agent_tools.adapters.calls import answer_call, strict_schema
 from xray_agent_tools.adapters.dialects import DIALECTS, Api
 from xray_agent_tools.adapters.loop import Answerer, AsyncAnswerer, Conversation, converse, converse_async
-from xray_agent_tools.adapters.run import AnsweredCall, ChatModelFailed, ToolRun, Usage
+from xray_agent_tools.adapters.run import AnsweredCall, Call, ChatModelFailed, ToolRun, Usage
 from xray_agent_tools.errors import InvalidArgument
 from xray_agent_tools.screener import Screener
 from xray_agent_tools.tools import TOOLS
@@ -24,6 +24,7 @@ __all__ = [
     "Answerer",
     "AsyncAnswerer",
     "AsyncClient",
+    "Call",
     "ChatModelFailed",
     "Client",
     "ToolRun",
@@ -109,6 +110,7 @@ def run_tools(
     tools: Sequence[Mapping[str, Any]] | None = None,
     api: Api = "chat",
     max_rounds: int = MAX_ROUNDS,
+    hand_back: Collection[str] = (),
     on_call: Callable[[AnsweredCall], object] | None = None,
     **create_options: Any,
 ) -> ToolRun:
@@ -126,6 +128,9 @@ def run_tools(
         tools: the definitions to offer; :func:`tools` when not given. No other tool is run.
         api: Chat Completions or Responses.
         max_rounds: most requests to the model, from 1.
+        hand_back: names of the functions in ``tools`` that the caller runs by itself. A call of one with a JSON object
+            as arguments ends the run and is in :attr:`ToolRun.pending`; other calls in the same reply are answered
+            first. To go on, add an answer for each pending call to :attr:`ToolRun.messages`, and run again.
         on_call: hears of each call once it is answered. What it raises ends the run.
         **create_options: further arguments of the client's ``create``. A ``tool_choice`` that forces a call holds for
             the first request only.
@@ -137,7 +142,7 @@ def run_tools(
             of its range.
         openai.OpenAIError: the endpoint cannot be reached or refuses the request.
     """
-    conversation = _begin(messages, model, tools, api, max_rounds, on_call, create_options)
+    conversation = _begin(messages, model, tools, api, max_rounds, hand_back, on_call, create_options)
     answerer = _one_of(screener, answer) or partial(answer_call, screener=screener)
     return converse(conversation, partial(_create, _endpoint(client, api)), answerer)
 
@@ -152,6 +157,7 @@ async def run_tools_async(
     tools: Sequence[Mapping[str, Any]] | None = None,
     api: Api = "chat",
     max_rounds: int = MAX_ROUNDS,
+    hand_back: Collection[str] = (),
     on_call: Callable[[AnsweredCall], object] | None = None,
     **create_options: Any,
 ) -> ToolRun:
@@ -159,7 +165,7 @@ async def run_tools_async(
 
     The screener looks in threads of its own. The calls of one reply are answered at the same time.
     """
-    conversation = _begin(messages, model, tools, api, max_rounds, on_call, create_options)
+    conversation = _begin(messages, model, tools, api, max_rounds, hand_back, on_call, create_options)
     answerer = _one_of(screener, answer) or partial(_in_a_thread, screener)
     return await converse_async(conversation, partial(_create_async, _endpoint(client, api)), answerer)
 
@@ -170,6 +176,7 @@ def _begin(
     offered: Sequence[Mapping[str, Any]] | None,
     api: Api,
     max_rounds: int,
+    hand_back: Collection[str],
     on_call: Callable[[AnsweredCall], object] | None,
     options: Mapping[str, Any],
 ) -> Conversation:
@@ -181,6 +188,7 @@ def _begin(
         tools=tools(api=api) if offered is None else offered,
         options={**options, "model": model},
         max_rounds=max_rounds,
+        hand_back=hand_back,
         on_call=on_call,
     )
 

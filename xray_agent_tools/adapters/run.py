@@ -14,6 +14,21 @@ _GRAVITY: dict[Verdict, int] = {"NO_ALARM": 0, "UNKNOWN": 1, "ALARM": 2}
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A tool call as the model wrote it.
+
+    Attributes:
+        id: identifier, distinct within one reply.
+        name: name of the tool.
+        arguments: its arguments, JSON text if the model did well.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnsweredCall:
     """A tool call and what became of it.
 
@@ -67,11 +82,13 @@ class ToolRun:
 
     Attributes:
         text: the model's final words; empty if it has none.
-        finish_reason: why it stopped: ``stop``, ``length`` (cut off), ``content_filter`` or what else the endpoint gave.
+        finish_reason: why it stopped: ``stop``, ``length`` (cut off), ``content_filter``, ``tool_calls`` (it waits for
+            the pending calls) or what else the endpoint gave.
         refusal: why it refuses to answer, or None.
-        calls: every tool call, in the order in which the model asked.
+        calls: every tool call that was answered, in the order in which the model asked.
         messages: the caller's messages and all that was added, so that the conversation can go on.
         usage: tokens over all requests.
+        pending: calls that ended the run, because the caller answers them; their arguments are a JSON object.
     """
 
     text: str
@@ -80,6 +97,7 @@ class ToolRun:
     calls: tuple[AnsweredCall, ...]
     messages: list[Any]
     usage: Usage
+    pending: tuple[Call, ...] = ()
 
     @property
     def complete(self) -> bool:

@@ -53,6 +53,11 @@ class OnnxDetector:
         """Runtime and execution provider."""
         return f"onnxruntime/{self._session.get_providers()[0]}"
 
+    @property
+    def takes_batches(self) -> bool:
+        """Whether the network was exported for any number of views."""
+        return self._takes_batches
+
     def detect(self, pixels: NDArray[np.uint8], *, floor: float) -> list[RawDetection]:
         """Every box with at least the given confidence, most certain first.
 
@@ -62,14 +67,12 @@ class OnnxDetector:
         return look(self._run, [pixels], self._package.manifest, floors=[floor])[0]
 
     def detect_many(self, views: Sequence[NDArray[np.uint8]], *, floors: Sequence[float]) -> list[list[RawDetection]]:
-        """The same for several views, in one run of a network that was exported for any number of them.
+        """The same for several views, in one run of the network, which has to take batches.
 
         Raises:
             ModelUnavailable: the network failed.
         """
-        if self._takes_batches:
-            return look(self._run, views, self._package.manifest, floors=floors)
-        return [self.detect(view, floor=floor) for view, floor in zip(views, floors, strict=True)]
+        return look(self._run, views, self._package.manifest, floors=floors)
 
     def _run(self, network_input: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(self._session.run(None, {self._input: network_input})[0], dtype=np.float32)

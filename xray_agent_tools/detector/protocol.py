@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -52,7 +52,11 @@ class Detector(Protocol):
 
 @runtime_checkable
 class BatchDetector(Detector, Protocol):
-    """A detector that looks at several views at once, which saves time where the device has room for them."""
+    """A detector that can look at several views at once, which saves time where the device has room for them."""
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether this one can: its network was exported for any number of views."""
 
     def detect_many(self, views: Sequence[NDArray[np.uint8]], *, floors: Sequence[float]) -> list[list[RawDetection]]:
         """What :meth:`Detector.detect` gives for each view, with a floor for each.
@@ -63,13 +67,28 @@ class BatchDetector(Detector, Protocol):
 
 
 def detect_all(
-    detector: Detector, views: Sequence[NDArray[np.uint8]], floors: Sequence[float]
+    detector: Detector,
+    views: Sequence[NDArray[np.uint8]],
+    floors: Sequence[float],
+    begun: Callable[[int], None],
 ) -> list[list[RawDetection]]:
-    """Look at views, at once where the detector can, with a floor for each.
+    """Look at views, at once where the detector can.
+
+    Args:
+        detector: looks.
+        views: what at; RGB, shape (height, width, 3), 0..255.
+        floors: for each view the lowest confidence to return, 0..1.
+        begun: told the index of each view when its look begins.
 
     Raises:
         ModelUnavailable: the network failed.
     """
-    if isinstance(detector, BatchDetector) and len(views) > 1:
+    if isinstance(detector, BatchDetector) and detector.takes_batches and len(views) > 1:
+        for index in range(len(views)):
+            begun(index)
         return detector.detect_many(views, floors=floors)
-    return [detector.detect(view, floor=floor) for view, floor in zip(views, floors, strict=True)]
+    found = []
+    for index, (view, floor) in enumerate(zip(views, floors, strict=True)):
+        begun(index)
+        found.append(detector.detect(view, floor=floor))
+    return found

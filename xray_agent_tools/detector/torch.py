@@ -54,6 +54,11 @@ class UltralyticsDetector:
         """Runtime and device."""
         return f"ultralytics/{self._device}"
 
+    @property
+    def takes_batches(self) -> bool:
+        """A checkpoint takes any number of views."""
+        return True
+
     def detect(self, pixels: NDArray[np.uint8], *, floor: float) -> list[RawDetection]:
         """Every box with at least the given confidence, most certain first.
 

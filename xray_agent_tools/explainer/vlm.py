@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
@@ -26,13 +26,13 @@ from xray_agent_tools.render import overlay
 from xray_agent_tools.report import Detail, Disagreement, Explanation, Finding, ThreatReport
 from xray_agent_tools.scan import Scan
 from xray_agent_tools.taxonomy import taxonomy
-from xray_agent_tools.wording import band_of, words_of
+from xray_agent_tools.wording import band_of, calls_harmless, words_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
 
-_FORBIDDEN_WORDS = ("all clear", "is clear", "is safe", "no threat", "harmless", "nothing dangerous")
+_NEVER_HARMLESS = "no answer may say that a bag is harmless"
 _ATTEMPTS = 2
 _CHUNKS_PER_STEP = 20
 _MOST_CHARACTERS_PER_TOKEN = 16
@@ -111,9 +111,8 @@ class VlmExplainer:
         reply = self._ask(report, scan, question)
         findings, disagreements = _checked(reply, report)
         answer = reply.answer
-        if any(word in answer.casefold() for word in _FORBIDDEN_WORDS):
-            reason = "no answer may say that a bag is harmless"
-            disagreements.append(Disagreement(claim=answer, reason=reason))
+        if calls_harmless(answer):
+            disagreements.append(Disagreement(claim=answer, reason=_NEVER_HARMLESS))
             answer = grounded.answer
         mentioned = {reference for finding in findings for reference in finding.detection_ids}
         left_out = [f for f in grounded.findings if f.detection_ids and not mentioned.issuperset(f.detection_ids)]
@@ -261,15 +260,15 @@ def _picture(report: ThreatReport, scan: Scan, view: int) -> str:
 
 
 def _checked(reply: _Reply, report: ThreatReport) -> tuple[list[Finding], list[Disagreement]]:
-    """Divide claims into those that cite existing detections and those that do not."""
+    """Divide claims into those that cite existing detections and call nothing harmless, and the others."""
     known = {detection.id: detection for detection in report.detections}
     findings, disagreements = [], []
     for claim in reply.findings:
-        cited = [known[reference] for reference in claim.detection_ids if reference in known]
-        if not cited or len(cited) < len(claim.detection_ids):
-            reason = "it cites no detection" if not claim.detection_ids else "it cites a detection that does not exist"
+        reason = _objection(claim, known)
+        if reason is not None:
             disagreements.append(Disagreement(claim=claim.claim, reason=reason))
             continue
+        cited = [known[reference] for reference in claim.detection_ids]
         labels = dict.fromkeys(detection.label for detection in cited)
         look_alikes = dict.fromkeys(other for label in labels for other in taxonomy().item(label).look_alikes)
         shown = ", ".join(words_of(label) for label in labels)
@@ -283,3 +282,12 @@ def _checked(reply: _Reply, report: ThreatReport) -> tuple[list[Finding], list[D
             )
         )
     return findings, disagreements
+
+
+def _objection(claim: _Claim, known: Collection[str]) -> str | None:
+    """Why a claim is no finding; None if it is one."""
+    if not claim.detection_ids:
+        return "it cites no detection"
+    if not all(reference in known for reference in claim.detection_ids):
+        return "it cites a detection that does not exist"
+    return _NEVER_HARMLESS if any(map(calls_harmless, [claim.claim, *claim.cues])) else None

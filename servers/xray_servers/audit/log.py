@@ -332,7 +332,7 @@ def _recorded(connection: Connection, draft: dict[str, Any], end: Anchor) -> Rec
     earlier = _earlier(connection, draft)
     if earlier is not None:
         same = earlier.request_sha256 == draft["request_sha256"]
-        return earlier if same else _conflict(earlier, draft)
+        return earlier if same else conflict("request id" if earlier.request_id == draft["request_id"] else "bag")
     if draft["about"] is not None and not _is_decision(connection, draft["about"]):
         return _unknown(draft["about"])
     placed = {
@@ -386,8 +386,8 @@ def _one_of(what: str, value: str, known: Sequence[str]) -> None:
         raise InvalidArgument(f"{what} cannot be {value!r}", hint=f"give one of {', '.join(known)}")
 
 
-def _conflict(earlier: Record, draft: Mapping[str, Any]) -> BagConflict:
-    what = "request id" if earlier.request_id == draft["request_id"] else "bag"
+def conflict(what: str) -> BagConflict:
+    """The error of a name, of a bag or a request, that stands for another request on record."""
     return BagConflict(
         f"this {what} already names another request, which is on record",
         hint=f"give a new request a {what} of its own, or repeat the first one unchanged",

@@ -14,6 +14,7 @@ from anyio import to_thread
 
 from xray_agent_tools.errors import Overloaded, XrayToolsError
 from xray_servers.audit import AuditLog, Entry, Record
+from xray_servers.audit.log import conflict
 from xray_servers.desk import Heard, ScreeningDesk
 from xray_servers.http.callers import SCOPES, Caller
 from xray_servers.http.metrics import Metrics, decisive_part
@@ -124,23 +125,33 @@ class Decisions:
             XrayToolsError: what the work raises, already on record, or what kept the decision from being put on record.
                 ``Overloaded`` is not recorded: such a request was not taken in.
         """
-        digest = _digest(request)
-        if bag is not None:
-            earlier = await to_thread.run_sync(self._audit.find, caller.name, bag)
-            if earlier is not None and earlier.request_sha256 == digest:
-                return _again(earlier)
         started = time.perf_counter()
         try:
-            done = await work()
-        except Overloaded as error:
+            decided = await self._decide(caller, operation, _digest(request), work, bag)
+        except XrayToolsError as error:
             self._metrics.refused(operation, error.code)
+            raise
+        if not decided.repeated:
+            self._metrics.decided(operation, decided.answer, time.perf_counter() - started)
+        return decided
+
+    async def _decide(
+        self, caller: Caller, operation: str, digest: str, work: Callable[[], Awaitable[Work]], bag: str | None
+    ) -> Decided:
+        if bag is not None:
+            earlier = await to_thread.run_sync(self._audit.find, caller.name, bag)
+            if earlier is not None and earlier.request_sha256 != digest:
+                raise conflict("bag")
+            if earlier is not None:
+                return _again(earlier)
+        try:
+            done = await work()
+        except Overloaded:
             raise
         except XrayToolsError as error:
             await self._record(_entry(caller, operation, bag, digest, error=error))
-            self._metrics.refused(operation, error.code)
             raise
         record = await self._record(_entry(caller, operation, bag, digest, done))
-        self._metrics.decided(operation, done.answer, time.perf_counter() - started)
         if record.request_id != caller.request_id:
             return _again(record)
         return Decided(done.answer, record.record_id, repeated=False)

@@ -140,8 +140,11 @@ def test_a_log_that_is_not_there_is_an_error_with_the_next_step_and_is_not_made(
 def test_bad_usage_exits_with_2(url: str, decisions: list[str]) -> None:
     assert run("verify").exit_code == 2
     assert run("feedback", decisions[0], "wrong", database=url).exit_code == 2
-    assert run("feedback", "nothing", "confirmed", database=url).exit_code == 2
     assert run("show", "--since", "yesterday", database=url).exit_code == 2
+
+
+def test_feedback_on_a_record_that_is_not_there_says_so(url: str) -> None:
+    assert run("feedback", "nothing", "confirmed", database=url).exit_code == 30
 
 
 def test_without_sqlalchemy_the_next_step_is_said(path: Path) -> None:

@@ -71,8 +71,8 @@ bench: $(VENV)/.full ## Measure speed: against Ultralytics' own predict, of the 
 	@$(BIN)/python bench/protocol.py
 	@$(BIN)/python bench/simulator.py
 
-clients: $(VENV)/.full ## The same calls through six real MCP clients, each in its own environment.
-	@echo "Trying six MCP clients (the first run installs them) ..."
+clients: $(VENV)/.full ## The same calls through six MCP and eight OpenAI clients, each in its own environment.
+	@echo "Trying six MCP and eight OpenAI clients (the first run installs them) ..."
 	@$(BIN)/python tests/clients/run.py --json out/clients/record.json
 
 conformance: $(VENV)/.full out/node/.installed ## Run the MCP conformance suite and the Inspector (npm installs them the first time).
@@ -82,7 +82,8 @@ out/node/.installed:
 	@command -v npm >/dev/null || { echo "npm is needed to install the conformance suite."; exit 2; }
 	@echo "Installing the conformance suite and the Inspector ..."
 	@npm install --silent --no-audit --no-fund --prefix out/node node@22 \
-		@modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0
+		@modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0 \
+		compatcanary@0.2.2 openai@6.49.0
 	@touch $@
 
 results: $(VENV)/.full ## Score the default model on the test scans; writes evals/RESULTS.md.

@@ -19,6 +19,8 @@ LOOPBACK = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[::1]", "[:
 """Host headers of a browser on the same machine, on any port."""
 
 
+HTTP_MISDIRECTED = 421
+
 Refusal = Callable[[XrayToolsError], Response]
 """How a server words an error that ends a request before any route is reached."""
 
@@ -54,9 +56,22 @@ class AllowedHosts:
         if scope["type"] == "http":
             refusal = await self._security.validate_request(Request(scope))
             if refusal is not None:
-                await refusal(scope, receive, send)
+                await _unknown(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _unknown(refusal: Response) -> Response:
+    """The refusal of a host or an origin, as every other error is worded."""
+    subject = "host" if refusal.status_code == HTTP_MISDIRECTED else "origin"
+    error = {
+        "message": bytes(refusal.body).decode(),
+        "type": "invalid_request_error",
+        "param": None,
+        "code": f"unknown_{subject}",
+        "hint": f"ask the operator to allow it (--allowed-{subject})",
+    }
+    return JSONResponse({"error": error}, status_code=refusal.status_code)
 
 
 class BoundedBody:

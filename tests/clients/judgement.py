@@ -49,14 +49,24 @@ def shortfalls(sight: Sight, direct: ThreatReport | XrayToolsError) -> list[str]
         sight: what the model sees of one call.
         direct: the answer of the same call in Python, or the error that it raised.
     """
-    found = _report_shortfalls(sight, direct) if isinstance(direct, ThreatReport) else _error_shortfalls(sight, direct)
+    found = _sight_shortfalls(sight, direct) if isinstance(direct, ThreatReport) else _error_shortfalls(sight, direct)
     return [f"{sight.scan}, {sight.half}: {shortfall}" for shortfall in found]
 
 
-def _report_shortfalls(sight: Sight, direct: ThreatReport) -> Iterator[str]:
+def _sight_shortfalls(sight: Sight, direct: ThreatReport) -> Iterator[str]:
     if sight.is_error:
         yield "the result is flagged as an error"
-    reports = [item for item in objects_in(sight.value) if "verdict" in item]
+    yield from report_shortfalls(sight.value, direct)
+
+
+def report_shortfalls(seen: object, direct: ThreatReport) -> Iterator[str]:
+    """What is missing or wrong in a report that is seen, in sentences.
+
+    Args:
+        seen: where the report is somewhere.
+        direct: the answer of the same call in Python.
+    """
+    reports = [item for item in objects_in(seen) if "verdict" in item]
     if not reports:
         yield "no verdict"
     for report in reports:

@@ -18,6 +18,7 @@ from xray_agent_tools.screener import Screener
 
 CLAIM = {"claim": "A pistol with its grip down.", "detection_ids": ["d1"], "cues": ["L-shape"]}
 GOOD = {"answer": "There is a pistol (d1).", "answered": True, "findings": [CLAIM]}
+NEVER_HARMLESS = "no answer may say that a bag is harmless"
 
 
 class NotWantedAnyMore(Exception):
@@ -67,6 +68,28 @@ def test_an_answer_that_calls_the_bag_safe_is_replaced() -> None:
         answer = explain(url)
     assert "safe" not in answer.answer
     assert answer.disagreements[0].claim == "The bag is safe."
+
+
+@pytest.mark.parametrize(
+    "words", ["No prohibited items.", "The bag looks completely harmless.", "It\u2019s s\u200bafe."]
+)
+def test_however_an_answer_calls_the_bag_harmless_it_is_replaced(words: str) -> None:
+    with chat_server(json.dumps({**GOOD, "answer": words})) as (url, _):
+        answer = explain(url)
+    assert words not in answer.answer
+    assert [(one.claim, one.reason) for one in answer.disagreements] == [(words, NEVER_HARMLESS)]
+
+
+@pytest.mark.parametrize(
+    "harmless", [{"claim": "The gun is not dangerous."}, {"cues": ["L-shape", "it looks harmless"]}]
+)
+def test_a_finding_that_calls_something_harmless_is_a_disagreement(harmless: dict[str, object]) -> None:
+    claim = {**CLAIM, **harmless}
+    with chat_server(json.dumps({**GOOD, "findings": [claim]})) as (url, _):
+        answer = explain(url)
+    assert [(one.claim, one.reason) for one in answer.disagreements] == [(claim["claim"], NEVER_HARMLESS)]
+    assert [finding.detection_ids for finding in answer.findings] == [["d1"], ["d2"]]
+    assert not any("harmless" in cue for finding in answer.findings for cue in finding.cues)
 
 
 def test_a_reply_outside_the_schema_gets_one_chance_to_be_repaired() -> None:

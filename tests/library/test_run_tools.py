@@ -23,6 +23,7 @@ from xray_agent_tools.adapters.dialects import Api
 from xray_agent_tools.adapters.loop import MOST_CALLS
 from xray_agent_tools.adapters.openai import (
     AnsweredCall,
+    Call,
     ChatModelFailed,
     ToolRun,
     run_tools,
@@ -347,6 +348,94 @@ def test_no_tool_runs_that_was_not_offered(loop: Loop) -> None:
     assert ran == ["explain_scan"]
     assert "the tools are explain_scan" in done.calls[0].text
     assert model.requests[0]["tools"] == offered
+
+
+def with_gate(api: Api) -> list[dict[str, Any]]:
+    """Our definitions, and one of a function that the caller runs."""
+    function = {"name": "open_gate", "parameters": {"type": "object", "properties": {}}}
+    return [*tools(api=api), {"type": "function", **(function if api == "responses" else {"function": function})}]
+
+
+GATE_CALLS = {
+    "whole": Told("g1", "open_gate", '{"lane": 2}'),
+    "whole too": Told("g2", "open_gate", "{}"),
+    "broken": Told("g3", "open_gate", '{"lane": '),
+    "a list": Told("g4", "open_gate", "[2]"),
+}
+
+
+@given(
+    st.lists(st.sampled_from([*SAID, *GATE_CALLS]), min_size=1, max_size=6, unique=True),
+    st.sampled_from(LOOPS),
+    st.sampled_from(APIS),
+)
+def test_sound_calls_of_the_callers_functions_end_the_run_and_all_others_are_answered(
+    kinds: list[str], loop: Loop, api: Api
+) -> None:
+    told = [GATE_CALLS[kind] if kind in GATE_CALLS else Told(kind, *SAID[kind]) for kind in kinds]
+    model = Model([REPLY[api](*told), REPLY[api](text="Done.")])
+    done = run(loop, model, answer=scripted, api=api, tools=with_gate(api), hand_back={"open_gate"})
+
+    handed = [GATE_CALLS[kind] for kind in kinds if kind.startswith("whole")]
+    assert done.pending == tuple(Call(call.id, call.name, call.arguments) for call in handed)
+    assert [call.id for call in done.calls] == [call.id for call in told if call not in handed]
+    assert [call.id for call in done.calls if call.ok] == [kind for kind in kinds if kind == GOOD]
+    asked, answered = asked_and_answered(done.messages)
+    assert asked == [call.id for call in told]
+    assert answered == [call.id for call in done.calls]
+    if handed:
+        assert (len(model.requests), done.finish_reason, done.complete) == (1, "tool_calls", False)
+    else:
+        assert (len(model.requests), done.finish_reason, done.complete) == (2, "stop", True)
+
+
+@both_loops
+@both_apis
+def test_a_run_goes_on_once_the_caller_has_answered(loop: Loop, api: Api) -> None:
+    offered: dict[str, Any] = {"api": api, "answer": scripted, "tools": with_gate(api), "hand_back": ["open_gate"]}
+    gate, look = GATE_CALLS["whole"], Told("c1", *SAID[GOOD])
+    first = run(loop, Model([REPLY[api](gate, look)]), **offered)
+    (pending,) = first.pending
+    answer: dict[Api, dict[str, Any]] = {
+        "chat": {"role": "tool", "tool_call_id": pending.id, "content": "open"},
+        "responses": {"type": "function_call_output", "call_id": pending.id, "output": "open"},
+    }
+    model = Model([REPLY[api](text="It is open.")])
+    done = run(loop, model, messages=[*first.messages, answer[api]], **offered)
+    assert (done.text, done.pending, done.complete) == ("It is open.", (), True)
+    asked, answered = asked_and_answered(model.requests[0]["messages" if api == "chat" else "input"])
+    assert sorted(asked) == sorted(answered) == ["c1", "g1"]
+
+
+@both_loops
+def test_a_call_to_hand_back_ends_the_last_round_too_but_a_broken_one_does_not(loop: Loop) -> None:
+    asked: dict[str, Any] = {
+        "answer": scripted,
+        "tools": with_gate("chat"),
+        "hand_back": ["open_gate"],
+        "max_rounds": 1,
+    }
+    assert len(run(loop, Model([chat_reply(GATE_CALLS["whole"])]), **asked).pending) == 1
+    with pytest.raises(ChatModelFailed, match="no answer after 1 rounds") as failed:
+        run(loop, Model([chat_reply(GATE_CALLS["broken"])]), **asked)
+    assert failed.value.run is not None
+    assert failed.value.run.pending == ()
+
+
+def test_calls_to_hand_back_beyond_the_limit_are_answered_with_an_error() -> None:
+    calls = [Told(f"c{n}", "open_gate", "{}") for n in range(MOST_CALLS + 2)]
+    done = run("run_tools", Model([chat_reply(*calls)]), tools=with_gate("chat"), hand_back=["open_gate"])
+    assert [call.id for call in done.pending] == [call.id for call in calls[:MOST_CALLS]]
+    assert ["too many calls" in call.text for call in done.calls] == [True, True]
+
+
+@both_loops
+def test_a_function_to_hand_back_has_to_be_offered(loop: Loop) -> None:
+    model = Model([chat_reply(text="Done.")])
+    with pytest.raises(InvalidArgument, match="hand_back names open_gate") as wrong:
+        run(loop, model, answer=scripted, hand_back=["open_gate", "explain_scan"])
+    assert "into tools" in wrong.value.hint
+    assert not model.requests
 
 
 def test_the_gravest_verdict_on_each_scan_is_kept_whatever_the_model_says() -> None:

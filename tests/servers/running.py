@@ -125,9 +125,9 @@ def wait_until(holds: Callable[[], bool], what: str, patience_s: float = PATIENC
         time.sleep(_LOOKS_AGAIN_AFTER_S)
 
 
-async def eventually(holds: Callable[[], bool], what: str) -> None:
+async def eventually(holds: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
     """As :func:`wait_until`, while other tasks go on."""
-    await to_thread.run_sync(partial(wait_until, holds, what), abandon_on_cancel=True)
+    await to_thread.run_sync(partial(wait_until, holds, what, patience_s), abandon_on_cancel=True)
 
 
 def _plain_environment(env: Mapping[str, str] | None) -> dict[str, str]:

@@ -19,11 +19,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from xray_agent_tools import __version__
-from xray_agent_tools.errors import XrayToolsError
+from xray_agent_tools.errors import Overloaded, XrayToolsError
 from xray_servers.boundaries import LOOPBACK, AllowedHosts, BoundedBody
+from xray_servers.desk import Heard
 from xray_servers.http import rest
 from xray_servers.http.access import Access, caller
 from xray_servers.http.callers import METRICS, SCREEN, Caller
+from xray_servers.http.decisions import unforeseen_error
 from xray_servers.http.errors import Refused, error_body, response_of
 from xray_servers.http.observed import Observed
 from xray_servers.http.openai import chat, models, responses
@@ -33,6 +35,8 @@ from xray_servers.http.remote import RemoteImages
 from xray_servers.http.service import Service
 from xray_servers.mcp.application import build_server
 from xray_servers.mcp.http import Authorization, HttpSettings, endpoint
+from xray_servers.mcp.tools import Ask
+from xray_servers.screening import Answer, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,11 @@ def create_app(service: Service, settings: ServeSettings) -> FastAPI:
                 await stack.enter_async_context(protocol.session_manager.run())
             yield
 
+    rates = Rates(settings.rate)
     protocol = None
     if settings.mcp:
         protocol = build_server(
-            service.desk, ask=service.decisions.answer, uploads="/v1/scans", opens_desk=False, log_level="WARNING"
+            service.desk, ask=_counted(service, rates), uploads="/v1/scans", opens_desk=False, log_level="WARNING"
         )
 
     app = FastAPI(
@@ -90,7 +95,7 @@ def create_app(service: Service, settings: ServeSettings) -> FastAPI:
         "advice to an officer; NO_ALARM never means that a bag is clear or safe.",
         lifespan=lifespan,
     )
-    app.state.access = Access(settings.verifier, Rates(settings.rate))
+    app.state.access = Access(settings.verifier, rates)
     remote = RemoteImages(settings.image_hosts)
     app.include_router(rest.router(service))
     app.include_router(models.router(service))
@@ -102,9 +107,27 @@ def create_app(service: Service, settings: ServeSettings) -> FastAPI:
     _explain_errors(app)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["*"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "x-record-id", "x-repeated", "retry-after"],
         )
     return app
+
+
+def _counted(service: Service, rates: Rates) -> Ask:
+    """Calls over the Model Context Protocol, under the same limits as all others."""
+
+    async def answer(call: ToolCall, heard: Heard) -> Answer:
+        try:
+            await rates.count(call.owner)
+        except Refused as error:
+            wait = error.retry_after or 1.0
+            raise Overloaded(error.message, hint=error.hint, retry_after=wait) from error
+        return await service.decisions.answer(call, heard)
+
+    return answer
 
 
 def _protocol_settings(settings: ServeSettings) -> HttpSettings:
@@ -148,6 +171,10 @@ def _add_operations(app: FastAPI, service: Service) -> None:
 
 
 def _explain_errors(app: FastAPI) -> None:
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, __: Exception) -> Response:
+        return response_of(unforeseen_error())
+
     @app.exception_handler(XrayToolsError)
     async def failed(_: Request, error: XrayToolsError) -> Response:
         return response_of(error)

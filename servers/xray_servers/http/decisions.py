@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,13 +13,16 @@ from typing import Any
 
 from anyio import to_thread
 
-from xray_agent_tools.errors import Overloaded, XrayToolsError
+from xray_agent_tools.errors import InternalError, Overloaded, XrayToolsError
 from xray_servers.audit import AuditLog, Entry, Record
 from xray_servers.audit.log import conflict
 from xray_servers.desk import Heard, ScreeningDesk
 from xray_servers.http.callers import SCOPES, Caller
+from xray_servers.http.errors import Refused
 from xray_servers.http.metrics import Metrics, decisive_part
 from xray_servers.screening import Answer, ToolCall
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +152,16 @@ class Decisions:
             done = await work()
         except Overloaded:
             raise
+        except Refused:
+            raise
         except XrayToolsError as error:
             await self._record(_entry(caller, operation, bag, digest, error=error))
             raise
+        except Exception as error:
+            logger.exception("a decision failed")
+            failure = unforeseen_error()
+            await self._record(_entry(caller, operation, bag, digest, error=failure))
+            raise failure from error
         record = await self._record(_entry(caller, operation, bag, digest, done))
         if record.request_id != caller.request_id:
             return _again(record)
@@ -159,6 +170,14 @@ class Decisions:
     async def _record(self, entry: Entry) -> Record:
         with self._metrics.stage("audit"):
             return await to_thread.run_sync(self._audit.record, entry)
+
+
+def unforeseen_error() -> InternalError:
+    """What a caller is told of an error that nobody foresaw."""
+    return InternalError(
+        "the request failed unexpectedly; this says nothing about the scan",
+        hint="send it again, then tell the operator, whose log has the reason",
+    )
 
 
 def work_of(answer: Answer) -> Work:

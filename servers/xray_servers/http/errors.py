@@ -17,6 +17,12 @@ _TYPES = {
 }
 
 
+_CHALLENGES = {
+    401: {"WWW-Authenticate": "Bearer"},
+    403: {"WWW-Authenticate": 'Bearer error="insufficient_scope"'},
+}
+
+
 class Refused(Exception):
     """A request that is refused before any tool is asked.
 
@@ -60,7 +66,8 @@ def response_of(error: XrayToolsError | Refused) -> JSONResponse:
     """An error as a response."""
     if isinstance(error, Refused):
         body = error_body(error.status, error.code, error.message, error.hint, error.param)
-        return JSONResponse(body, status_code=error.status, headers=_retry(error.retry_after))
+        headers = {**(_retry(error.retry_after) or {}), **_CHALLENGES.get(error.status, {})}
+        return JSONResponse(body, status_code=error.status, headers=headers)
     status = outcome_of(error).http_status
     wait = error.retry_after if isinstance(error, Overloaded) else None
     more: dict[str, Any] = {} if wait is None else {"retry_after": wait}

@@ -17,7 +17,14 @@ from xray_servers.desk import DeskLimits
 from xray_servers.http.callers import SCOPES, Caller
 from xray_servers.http.errors import Refused
 from xray_servers.http.openai.agent import MOST_CALLS, AgentModel, Upstream
-from xray_servers.http.openai.conversation import AnswerFormat, Completion, Conversation, OfferedTool, Usage
+from xray_servers.http.openai.conversation import (
+    AnswerFormat,
+    Completion,
+    Conversation,
+    OfferedTool,
+    ToolCallMade,
+    Usage,
+)
 from xray_servers.http.openai.words import words_for
 from xray_servers.http.service import Service
 from xray_servers.screening import Upload
@@ -104,10 +111,20 @@ class Desk:
         model = AgentModel(self.service.decisions, upstream)
         return self.portal.call(model.complete, conversation, caller)
 
-    def failure(self, *replies: Reply, scans: Sequence[str] = (), **upstream: Any) -> ChatModelFailed:
+    def failure(
+        self,
+        *replies: Reply,
+        scans: Sequence[str] = (),
+        finish_reason: str = "stop",
+        max_rounds: int = 8,
+        **fields: Any,
+    ) -> ChatModelFailed:
         """Why the chat model gives no answer."""
-        with chat_server(*replies) as (url, _), pytest.raises(ChatModelFailed) as failed:
-            self.complete(Upstream(url, "m", **upstream), "What is in the bag?", scans)
+        with (
+            chat_server(*replies, finish_reason=finish_reason) as (url, _),
+            pytest.raises(ChatModelFailed) as failed,
+        ):
+            self.complete(Upstream(url, "m", max_rounds=max_rounds), "What is in the bag?", scans, **fields)
         return failed.value
 
     def refusal(self, **fields: Any) -> Refused:
@@ -467,20 +484,193 @@ def test_where_the_chat_model_gives_no_answer_the_tools_do(desk: Desk, reply: Re
     assert asked.trace[-1] == ("words_replaced", False)
 
 
-TOOL = OfferedTool("open_gate", "Opens the gate.", {})
+GATE = OfferedTool("open_gate", "Opens the gate.", {"type": "object", "properties": {"lane": {"type": "integer"}}})
 
 
-@pytest.mark.parametrize("fields", [{"tools": (TOOL,)}, {"tools": (TOOL,), "forced": "*"}, {"forced": "open_gate"}])
-def test_functions_of_the_callers_are_refused(desk: Desk, fields: dict[str, Any]) -> None:
+def test_the_callers_functions_are_offered_beside_the_tools(desk: Desk) -> None:
+    strict = OfferedTool("log", "", {}, strict=True)
+    asked = desk.ask("A gun (d1).", scans=[uri(ALARM)], tools=(GATE, strict))
+    (request,) = asked.requests
+    assert request["tools"][:-2] == tools()
+    assert [definition["function"] for definition in request["tools"][-2:]] == [
+        {"name": "open_gate", "description": "Opens the gate.", "parameters": GATE.parameters},
+        {"name": "log", "description": "", "parameters": {"type": "object", "properties": {}}, "strict": True},
+    ]
+    assert "tool_choice" not in request
+    assert asked.text.endswith("A gun (d1).")
+    assert asked.completion.calls == ()
+
+
+@pytest.mark.parametrize("scans", [[], [uri(ALARM)]])
+def test_a_call_of_the_callers_function_is_handed_back_in_place_of_words(desk: Desk, scans: list[str]) -> None:
+    reply = {**calls(("open_gate", {"lane": 2}), ("open_gate", {"lane": 3})), "content": "The gate, then."}
+    asked = desk.ask(reply, scans=scans, tools=(GATE,))
+    made = (ToolCallMade("c0", "open_gate", '{"lane":2}'), ToolCallMade("c1", "open_gate", '{"lane":3}'))
+    assert (asked.completion.calls, asked.completion.finish_reason, asked.text) == (made, "tool_calls", "")
+    assert len(asked.requests) == 1
+    assert bool(asked.completion.answer) == bool(scans)
+    assert asked.trace == [("detect_threats", True)] * len(scans)
+    assert json.loads(asked.records[-1].answer or "")["calls"] == [
+        {"name": call.name, "arguments": call.arguments} for call in made
+    ]
+
+
+def test_calls_of_our_tools_beside_it_are_answered_and_on_record(desk: Desk) -> None:
+    both = calls(("open_gate", {}), ("explain_scan", {"scan": ALARM_ID}))
+    asked = desk.ask(both, scans=[uri(ALARM)], tools=(GATE,))
+    assert [call.name for call in asked.completion.calls] == ["open_gate"]
+    assert asked.trace == [("detect_threats", True), ("explain_scan", True)]
+    assert [record.operation for record in asked.records] == ["detect_threats", "explain_scan", "xray-agent"]
+
+
+def test_a_call_without_readable_arguments_is_not_handed_back_but_asked_for_again(desk: Desk) -> None:
+    asked = desk.ask(calls(("open_gate", '{"lane": ')), calls(("open_gate", {"lane": 1})), tools=(GATE,))
+    assert [call.arguments for call in asked.completion.calls] == ['{"lane":1}']
+    assert asked.trace == [("open_gate", False)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "choice"),
+    [
+        ({"forced": "*"}, "required"),
+        ({"forced": "open_gate"}, {"type": "function", "function": {"name": "open_gate"}}),
+        ({"forced": "explain_scan"}, {"type": "function", "function": {"name": "explain_scan"}}),
+        ({"tools_allowed": False}, "none"),
+    ],
+)
+def test_the_choice_of_a_tool_is_passed_on(desk: Desk, fields: dict[str, Any], choice: Any) -> None:
+    asked = desk.ask(calls(("explain_scan", {"scan": ALARM_ID})), "A gun.", scans=[uri(ALARM)], tools=(GATE,), **fields)
+    assert [request["tool_choice"] for request in asked.requests] == [choice, "none" if choice == "none" else "auto"]
+
+
+def test_a_function_that_may_not_be_called_is_not_handed_back(desk: Desk) -> None:
+    asked = desk.ask(calls(("open_gate", {})), "A gun (d1).", scans=[uri(ALARM)], tools=(GATE,), tools_allowed=False)
+    assert asked.completion.calls == ()
+    assert asked.completion.trace[-1]["answer"]["error"]["code"] == "unknown_tool"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"tools": (OfferedTool("explain_scan", "", {}),)}, "tools"),
+        ({"tools": (GATE, GATE)}, "tools"),
+        ({"tools": (OfferedTool("open the gate", "", {}),)}, "tools"),
+        ({"tools": (OfferedTool("", "", {}),)}, "tools"),
+        ({"tools": (OfferedTool("open_gate", "", {"type": "string"}),)}, "tools"),
+        ({"tools": (GATE,), "forced": "shut_gate"}, "tool_choice"),
+    ],
+)
+def test_a_function_that_cannot_be_offered_is_refused(desk: Desk, fields: dict[str, Any], param: str) -> None:
     refused = desk.refusal(**fields)
-    assert (refused.code, refused.param) == ("unsupported_tool", "tools")
-    assert "xray-screener" in refused.hint
+    assert (refused.code, refused.param) == ("unsupported_tool", param)
+    assert refused.hint
 
 
-@pytest.mark.parametrize("kind", ["json_object", "json_schema"])
-def test_an_answer_in_json_is_refused(desk: Desk, kind: Any) -> None:
-    refused = desk.refusal(format=AnswerFormat(kind))
-    assert (refused.code, refused.param) == ("unsupported_format", "response_format")
+def test_the_chat_model_hears_which_call_a_result_answers(desk: Desk) -> None:
+    def made(lane: int) -> dict[str, Any]:
+        function = {"name": "open_gate", "arguments": f'{{"lane":{lane}}}'}
+        return {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c0", "type": "function", "function": function}],
+        }
+
+    messages = (
+        {"role": "user", "content": "Open both."},
+        made(1),
+        {"role": "tool", "tool_call_id": "c0", "content": "open"},
+        made(2),
+        {"role": "tool", "tool_call_id": "c0", "content": ""},
+    )
+    asked = desk.ask("Both were tried.", messages=messages, tools=(GATE,))
+    told = [message["content"].partition(" gave: ")[2] for message in asked.requests[0]["messages"][2:]]
+    assert [json.loads(text) for text in told] == [
+        {"call": {"name": "open_gate", "arguments": '{"lane":1}'}, "result": "open"},
+        {"call": {"name": "open_gate", "arguments": '{"lane":2}'}, "result": ""},
+    ]
+
+
+SCHEMA = {"type": "object", "properties": {"where": {"type": "string"}}}
+WANTED = [AnswerFormat("json_object"), AnswerFormat("json_schema", "place", SCHEMA)]
+IN_CHAT_COMPLETIONS = [
+    {"type": "json_object"},
+    {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}},
+]
+
+
+@pytest.mark.parametrize(("wanted", "sent"), list(zip(WANTED, IN_CHAT_COMPLETIONS, strict=True)))
+def test_an_answer_in_json_is_json_and_nothing_else(desk: Desk, wanted: AnswerFormat, sent: dict[str, Any]) -> None:
+    explained = calls(("explain_scan", {"scan": ALARM_ID}))
+    said = {"where": "centre left", "verdict": "ALARM", "items": [{"id": "d1", "seen": True, "score": 0.9}]}
+    asked = desk.ask(explained, f"\n{json.dumps(said)} ", scans=[uri(ALARM)], format=wanted)
+    assert json.loads(asked.text) == said
+    assert asked.text.startswith("{")
+    assert [request["response_format"] for request in asked.requests] == [sent, sent]
+    assert "JSON object" in asked.system
+    assert ThreatReport.model_validate(asked.completion.answer).verdict == "ALARM"
+    assert asked.trace == [("detect_threats", True), ("explain_scan", True)]
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+@pytest.mark.parametrize(
+    "words", ["A gun.", "", "[1]", '"ALARM"', '{"a": 1} and more', '{"a": NaN}', "[" * 9999, '{"a": "\\ud800"}']
+)
+def test_what_is_no_json_object_fails(desk: Desk, words: str, wanted: AnswerFormat) -> None:
+    assert "no JSON" in desk.failure(words, format=wanted).message
+
+
+@pytest.mark.parametrize("finish_reason", ["length", "content_filter"])
+def test_json_that_was_cut_off_or_filtered_fails(desk: Desk, finish_reason: str) -> None:
+    error = desk.failure('{"a": 1}', finish_reason=finish_reason, format=WANTED[0])
+    assert "in JSON was" in error.message
+
+
+CALLED_HARMLESS = [
+    '{"answer": "The bag is safe."}',
+    '{"answer": "The bag is s\\u0061fe."}',
+    '{"status": "clear"}',
+    '{"bags": [{"is_safe": true}]}',
+    '{"isClear": true}',
+    '{"threat": false}',
+    '{"contains_weapon": false}',
+    '{"risks": ["no_threat"]}',
+]
+INVENTED = [
+    '{"verdict": "NO_ALARM"}',
+    '{"alarm": false}',
+    '{"noAlarm": true}',
+    '{"action": "CLEAR"}',
+    '{"UNKNOWN": ["UNKNOWN"]}',
+]
+
+
+@pytest.mark.parametrize("data", [*CALLED_HARMLESS, *INVENTED])
+def test_data_that_say_what_no_answer_may_say_are_withheld(desk: Desk, data: str) -> None:
+    reason = "harmless" if data in CALLED_HARMLESS else "no tool said"
+    assert reason in desk.failure(data, scans=[uri(ALARM)], format=WANTED[0]).message
+    assert reason in desk.failure(calls(("open_gate", data)), scans=[uri(ALARM)], tools=(GATE,)).message
+    assert (desk.records()[-1].operation, desk.records()[-1].error_code) == ("xray-agent", "chat_model_failed")
+
+
+def test_no_reader_finds_in_the_data_what_was_not_checked(desk: Desk) -> None:
+    twice = '{"verdict": "NO_ALARM", "verdict": "ALARM"}'
+    assert desk.ask(twice, scans=[uri(ALARM)], format=WANTED[0]).text == '{"verdict":"ALARM"}'
+    (call,) = desk.ask(calls(("open_gate", twice)), scans=[uri(ALARM)], tools=(GATE,)).completion.calls
+    assert call.arguments == '{"verdict":"ALARM"}'
+
+
+numbers = st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+data = st.recursive(numbers, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(st.text(), data))
+def test_any_object_comes_through_as_it_is(
+    desk: Desk, chat_model: tuple[Upstream, dict[str, str]], said: dict[str, Any]
+) -> None:
+    upstream, reply = chat_model
+    reply["content"] = json.dumps(said)
+    assert json.loads(desk.complete(upstream, "Data?", format=WANTED[0]).text) == said
 
 
 @pytest.mark.parametrize("scan", ["data:image/png;base64,AAAA", "scan-0000000000000000"])

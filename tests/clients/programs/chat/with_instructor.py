@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import instructor
+import instructor  # type: ignore[import-not-found]
 from openai import OpenAI
 
 from tests.clients.programs.chat.asking import Endpoint, main, messages

@@ -10,10 +10,10 @@ from typing import Any
 # Its table of prices would be fetched from the network.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
-import litellm  # noqa: E402
+import litellm  # type: ignore[import-not-found]
 
-from tests.clients.programs.chat.asking import Endpoint, main, messages  # noqa: E402
-from xray_agent_tools.report import ThreatReport  # noqa: E402
+from tests.clients.programs.chat.asking import Endpoint, main, messages
+from xray_agent_tools.report import ThreatReport
 
 
 def complete(endpoint: Endpoint, scan: Path | None, **more: Any) -> Any:

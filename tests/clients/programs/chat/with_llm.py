@@ -1,9 +1,9 @@
-"""Calls of ``llm``, from Python and as the command, with the server in ``extra-openai-models.yaml``."""
+"""Calls of ``llm``, from Python and as the command, with the server in its settings as the documentation has it."""
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,26 +12,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import llm
+import llm  # type: ignore[import-not-found]
 
 from tests.clients.programs.chat.asking import GREETING, Endpoint, main
 from xray_agent_tools.report import ThreatReport
+
+PAGE = Path(__file__).parents[4] / "docs" / "openai.md"
 
 
 @contextmanager
 def model_of(endpoint: Endpoint) -> Iterator[Any]:
     """The model, as the user's folder describes it."""
-    described = {
-        "model_id": endpoint.model,
-        "model_name": endpoint.model,
-        "api_base": endpoint.url,
-        "api_key_name": "xray",
-        "vision": True,
-        "supports_schema": True,
-    }
+    [block] = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    described = block.replace("http://127.0.0.1:8000/v1", endpoint.url).replace("xray-screener", endpoint.model)
     with TemporaryDirectory() as folder:
-        # JSON is YAML.
-        (Path(folder) / "extra-openai-models.yaml").write_text(json.dumps([described]), encoding="utf-8")
+        (Path(folder) / "extra-openai-models.yaml").write_text(described, encoding="utf-8")
         os.environ["LLM_USER_PATH"] = folder
         yield llm.get_model(endpoint.model)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from smolagents import OpenAIServerModel
+from smolagents import OpenAIServerModel  # type: ignore[import-not-found]
 
 from tests.clients.programs.chat.asking import Endpoint, main, messages
 from xray_agent_tools.report import ThreatReport

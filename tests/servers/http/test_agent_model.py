@@ -652,6 +652,14 @@ def test_data_that_say_what_no_answer_may_say_are_withheld(desk: Desk, data: str
     assert (desk.records()[-1].operation, desk.records()[-1].error_code) == ("xray-agent", "chat_model_failed")
 
 
+def test_an_action_that_a_tool_recommends_may_be_repeated_in_the_data(desk: Desk) -> None:
+    text = "Declared: nothing\nPolicy: cabin"
+    said = '{"recommended_action":"REVIEW"}'
+    asked = desk.ask(said, text=text, scans=[uri(QUIET)], format=WANTED[0])
+    assert Assessment.model_validate(asked.completion.answer).recommended_action == "REVIEW"
+    assert asked.text == said
+
+
 def test_no_reader_finds_in_the_data_what_was_not_checked(desk: Desk) -> None:
     twice = '{"verdict": "NO_ALARM", "verdict": "ALARM"}'
     assert desk.ask(twice, scans=[uri(ALARM)], format=WANTED[0]).text == '{"verdict":"ALARM"}'

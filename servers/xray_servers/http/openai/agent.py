@@ -478,7 +478,8 @@ def _sentences(data: object) -> Iterator[str]:
             waiting += [(name, inner) for inner in value]
         elif isinstance(value, str):
             words = _spaced(value)
-            yield f"{name}{' is' if len(words.split()) <= _FEW_WORDS else ':'} {words}."
+            judges = len(words.split()) <= _FEW_WORDS and not _STATED.fullmatch(value)
+            yield f"{name}{' is' if judges else ':'} {words}."
         elif isinstance(value, bool):
             yield f"{'it is' if value else 'no'} {name}."
 

@@ -12,7 +12,7 @@ export XRAY_DATA
 export YOLO_OFFLINE := true
 export YOLO_AUTOINSTALL := false
 
-.PHONY: help demo mcp serve test check bench clients conformance format results clean
+.PHONY: help demo mcp serve test check bench load clients conformance format results clean
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -66,10 +66,14 @@ format: $(VENV)/.full ## Format the code and sort its imports.
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.full ## Measure speed: against Ultralytics' own predict, of the MCP server, and of the simulator.
+bench: $(VENV)/.full ## Measure speed: against Ultralytics' own predict, of both servers, and of the simulator.
 	@$(BIN)/python bench/speed.py
 	@$(BIN)/python bench/protocol.py
+	@$(BIN)/python bench/serve.py
 	@$(BIN)/python bench/simulator.py
+
+load: $(VENV)/.full ## 5,000 requests, poison and failures against the HTTP server.
+	@XRAY_LOAD_REQUESTS=5000 $(BIN)/python -m pytest -q -s tests/servers/http/test_load.py
 
 clients: $(VENV)/.full ## The same calls through six MCP and eight OpenAI clients, each in its own environment.
 	@echo "Trying six MCP and eight OpenAI clients (the first run installs them) ..."

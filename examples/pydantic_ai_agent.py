@@ -7,6 +7,7 @@ pip install "pydantic-ai-slim[openai]", set OPENAI_API_KEY (and OPENAI_BASE_URL 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from functools import partial
@@ -43,7 +44,7 @@ def ask(client: AsyncOpenAI, model: str, scan: Path, question: str) -> str:
         instructions=INSTRUCTIONS,
         tools=tools_of(Screener(roots=[scan.parent])),
     )
-    return agent.run_sync(f"{question}\nThe scan is the file {scan}.").output
+    return asyncio.run(agent.run(f"{question}\nThe scan is the file {scan}.")).output
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xray_agent_tools.detector.onnx import OnnxDetector
-from xray_agent_tools.detector.runtime import onnxruntime_conflict
 from xray_agent_tools.detector.package import Calibration, ModelPackage, load_package
 from xray_agent_tools.detector.postprocess import decode, iou, suppress
 from xray_agent_tools.detector.preprocess import Placement
+from xray_agent_tools.detector.runtime import onnxruntime_conflict
 from xray_agent_tools.errors import Misconfigured, ModelUnavailable
 from xray_agent_tools.screener import Screener
 

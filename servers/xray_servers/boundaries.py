@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import anyio
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from mcp.types import INVALID_REQUEST
 from starlette.datastructures import Headers
@@ -13,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from xray_agent_tools.errors import Overloaded, ScanTooLarge, XrayToolsError, outcome_of
+from xray_agent_tools.errors import Overloaded, ScanTooLarge, TimedOut, XrayToolsError, outcome_of
 
 LOOPBACK = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[::1]", "[::1]:*")
 """Host headers of a browser on the same machine, on any port."""
@@ -75,13 +76,21 @@ def _unknown(refusal: Response) -> Response:
 
 
 class BoundedBody:
-    """Refuses a request that is too large, and says what to do instead."""
+    """Refuses a request that is too large, or does not come to its end, and says what to do instead."""
 
-    def __init__(self, app: ASGIApp, max_body: int, refusal: Refusal) -> None:
-        """Wrap an application; the bound is in bytes."""
+    def __init__(self, app: ASGIApp, max_body: int, refusal: Refusal, *, patience_s: float = 30.0) -> None:
+        """Wrap an application.
+
+        Args:
+            app: what is behind it.
+            max_body: bytes of a request.
+            refusal: how an error is worded.
+            patience_s: seconds to wait for the next part of a body.
+        """
         self._app = app
         self._max_body = max_body
         self._refusal = refusal
+        self._patience_s = patience_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -92,17 +101,28 @@ class BoundedBody:
         if length.isdecimal() and int(length) > self._max_body:
             await self._refusal(_too_large(self._max_body))(scope, receive, send)
             return
-        received, begun, stopped = 0, False, False
+        received, begun, complete, stopped = 0, False, False, False
+
+        async def stop(error: XrayToolsError) -> Message:
+            nonlocal stopped
+            stopped = True
+            if not begun:
+                await self._refusal(error)(scope, receive, send)
+            return {"type": "http.disconnect"}
 
         async def counted() -> Message:
-            nonlocal received, stopped
-            message = await receive()
+            nonlocal received, complete
+            if stopped:
+                return {"type": "http.disconnect"}
+            try:
+                # Once the body is complete, what comes next is the client's end, which may take as long as it likes.
+                with anyio.fail_after(None if complete else self._patience_s):
+                    message = await receive()
+            except TimeoutError:
+                return await stop(_too_slow(self._patience_s))
             received += len(message.get("body", b""))
-            if received > self._max_body and not stopped:
-                stopped = True
-                if not begun:
-                    await self._refusal(_too_large(self._max_body))(scope, receive, send)
-            return {"type": "http.disconnect"} if stopped else message
+            complete = not message.get("more_body", False)
+            return await stop(_too_large(self._max_body)) if received > self._max_body else message
 
         async def passed_on(message: Message) -> None:
             nonlocal begun
@@ -113,6 +133,10 @@ class BoundedBody:
         # Further in, a request that was refused here looks like one whose client has gone.
         with suppress(ClientDisconnect):
             await self._app(scope, counted, passed_on)
+
+
+def _too_slow(patience_s: float) -> TimedOut:
+    return TimedOut(f"the request did not go on for {patience_s:g} seconds", hint="send it again, without a pause")
 
 
 def _too_large(max_body: int) -> ScanTooLarge:

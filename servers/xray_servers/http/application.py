@@ -14,7 +14,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -164,7 +164,12 @@ def _add_operations(app: FastAPI, service: Service) -> None:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not ready", "hint": "run `xray-tools doctor`"}, status_code=503)
 
-    @app.get("/metrics", tags=["operations"], summary="What is counted, for Prometheus")
+    @app.get(
+        "/metrics",
+        tags=["operations"],
+        summary="What is counted, for Prometheus",
+        response_class=PlainTextResponse,
+    )
     async def metrics(_: Annotated[Caller, Depends(caller(METRICS))]) -> Response:
         content, media_type = service.metrics.render()
         return Response(content, media_type=media_type)

@@ -149,7 +149,8 @@ class Decisions:
             if earlier is not None:
                 return _again(earlier)
         try:
-            done = await work()
+            with self._metrics.stage("look"):
+                done = await work()
         except Overloaded:
             raise
         except Refused:

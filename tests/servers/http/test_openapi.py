@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
-import uvicorn
 from starlette.testclient import TestClient
-from xray_servers.listening import listening
 
 from tests.servers.http.rest_app import RestApp, picture, rest_app, talking_to, uri
-from tests.servers.running import wait_until
+from tests.servers.running import SERVE, serving
 
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 CHECKS = (
@@ -58,17 +55,9 @@ def client(app: RestApp) -> Iterator[TestClient]:
 
 @pytest.fixture
 def origin(tmp_path: Path) -> Iterator[str]:
-    """A server that listens on loopback."""
-    server = uvicorn.Server(uvicorn.Config(rest_app(tmp_path).asgi, log_level="critical"))
-    with listening("127.0.0.1", 0) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            wait_until(lambda: server.started, "the server")
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+    """The whole server, as it is started by anybody."""
+    with serving("--audit", str(tmp_path / "audit.db"), "--mcp", command=[SERVE]) as server:
+        yield server.origin
 
 
 @pytest.mark.skipif(not SCHEMATHESIS.exists(), reason="schemathesis is not installed: pip install schemathesis")

@@ -34,6 +34,7 @@ PATHS = (
     "/v1/scans",
     "/v1/batch",
     "/v1/feedback",
+    "/v1/override",
     "/api/v1/inspect",
 )
 

@@ -241,7 +241,7 @@ def test_what_is_no_json_is_refused(client: TestClient, body: bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "image/png", ""])
 def test_a_body_of_another_kind_is_refused(client: TestClient, kind: str) -> None:
-    for path in (*TOOL_ROUTES, "/v1/view", "/v1/batch", "/v1/feedback", "/api/v1/inspect"):
+    for path in (*TOOL_ROUTES, "/v1/view", "/v1/batch", "/v1/feedback", "/v1/override", "/api/v1/inspect"):
         response = client.post(path, content=b"{}", headers={"content-type": kind})
         assert error_of(response, 415)["code"] == "unsupported_media_type"
 
@@ -289,7 +289,15 @@ def test_a_key_is_asked_for_before_a_body_is_read(tmp_path: Path) -> None:
     token, line = new_token("lane-3")
     (tmp_path / "tokens").write_text(line + " feedback\n")
     with talking_to(rest_app(tmp_path, verifier=BearerTokens(tmp_path / "tokens"))) as client:
-        for path in (*TOOL_ROUTES, "/v1/view", "/v1/scans", "/v1/batch", "/v1/feedback", "/api/v1/inspect"):
+        for path in (
+            *TOOL_ROUTES,
+            "/v1/view",
+            "/v1/scans",
+            "/v1/batch",
+            "/v1/feedback",
+            "/v1/override",
+            "/api/v1/inspect",
+        ):
             assert error_of(client.post(path, content=b"{"), 401)["code"] == "invalid_api_key"
         known = {"authorization": f"Bearer {token}"}
         assert error_of(client.post("/v1/detect", content=b"{", headers=known), 403)["code"] == "insufficient_scope"
@@ -326,6 +334,17 @@ def test_feedback_that_says_nothing_about_a_decision_is_refused(
     before = len(app.records())
     assert error_of(client.post("/v1/feedback", json=said | change), status)["code"] == code
     assert len(app.records()) == before
+
+
+def test_an_override_is_a_further_record_that_says_who_did_what(app: RestApp, client: TestClient) -> None:
+    decided = client.post("/v1/detect", json={"scan": uri(picture(41))}).headers["x-record-id"]
+    said = {"record_id": decided, "action": "PHYSICAL_INSPECTION", "note": "the dog sat down"}
+    response = client.post("/v1/override", json=said)
+    assert response.status_code == 201
+    record = app.service.audit.get(response.json()["record_id"])
+    assert (record.kind, record.about, record.statement) == ("override", decided, "PHYSICAL_INSPECTION")
+    error_of(client.post("/v1/override", json=said | {"action": "WAVE_THROUGH"}), 400)
+    error_of(client.post("/v1/override", json=said | {"record_id": "record-none"}), 404)
 
 
 def test_feedback_about_feedback_is_refused(client: TestClient) -> None:

@@ -111,6 +111,21 @@ def assert_alarms(result: CallToolResult, root: Path) -> str:
     return str(result.structured_content["scan_id"])
 
 
+_others: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    """Note the processes that other tests have left to this process."""
+    _others.clear()
+    _others.update(screening_pids_of(os.getpid()))
+
+
+def fresh_pids_of(parent: int) -> list[int]:
+    """The screening processes that a process has started since the test began."""
+    return [pid for pid in screening_pids_of(parent) if pid not in _others]
+
+
 @asynccontextmanager
 async def in_memory(
     root: Path, shelf: Path, era: str = "auto", limits: DeskLimits = UNHURRIED, **settings: Any
@@ -663,7 +678,7 @@ def test_work_that_takes_too_long_is_ended_with_its_process(root: Path, tmp_path
         limits = DeskLimits(timeout_s=6, warm=False)
         async with endpoint() as vlm, in_memory(root, tmp_path, era, limits, vlm=vlm.settings) as (client, _):
             await assert_answers(client, root)
-            [pid] = screening_pids_of(os.getpid())
+            [pid] = fresh_pids_of(os.getpid())
             error = await failure(client, SCAN, "explain_scan")
             assert error["code"] == "timed_out"
             assert "within 6 seconds" in error["message"]
@@ -679,7 +694,7 @@ def test_a_process_that_stands_still_is_ended_in_time(root: Path, tmp_path: Path
     async def talk() -> None:
         async with in_memory(root, tmp_path, era, DeskLimits(timeout_s=6, warm=False)) as (client, _):
             await assert_answers(client, root)
-            [pid] = screening_pids_of(os.getpid())
+            [pid] = fresh_pids_of(os.getpid())
             os.kill(pid, signal.SIGSTOP)
             assert (await failure(client, SCAN))["code"] == "timed_out"
             assert not is_alive(pid)
@@ -803,7 +818,7 @@ def test_work_that_is_cancelled_stops_and_its_process_ends(
         async with endpoint() as vlm, reached(transport, era, root, tmp_path, vlm) as (client, server):
             async with calling(client, "explain_scan") as call:
                 hung_up = await vlm.requests.receive()
-                [pid] = screening_pids_of(server)
+                [pid] = fresh_pids_of(server)
                 call.cancel()
             await hung_up.wait()
             await eventually(lambda: not is_alive(pid), "the end of the process")
@@ -838,11 +853,11 @@ def test_work_that_ends_soon_after_it_was_cancelled_costs_no_process(root: Path,
         async with endpoint() as vlm, in_memory(root, tmp_path, era, limits, vlm=vlm.settings) as (client, _):
             async with calling(client, "explain_scan") as call:
                 await vlm.requests.receive()
-                pids = screening_pids_of(os.getpid())
+                pids = fresh_pids_of(os.getpid())
                 call.cancel()
             vlm.answer_now.set()
             await assert_answers(client, root)
-            assert screening_pids_of(os.getpid()) == pids
+            assert fresh_pids_of(os.getpid()) == pids
 
     bounded(talk)
 
@@ -873,7 +888,7 @@ def test_a_server_that_is_stopped_finishes_what_it_took_in_and_takes_nothing_mor
         async with endpoint() as vlm, reached("http", era, root, tmp_path, vlm) as (client, server):
             async with calling(client, "explain_scan") as call:
                 await vlm.requests.receive()
-                pids = [server, *screening_pids_of(server)]
+                pids = [server, *fresh_pids_of(server)]
                 os.kill(server, signal.SIGTERM)
                 assert "the server is stopping" in str(await refusal_of(client))
                 vlm.answer_now.set()
@@ -898,7 +913,7 @@ def test_a_server_that_is_stopped_ends_work_that_does_not_end(root: Path, tmp_pa
         async with endpoint() as vlm, reached("http", era, root, tmp_path, vlm, "--timeout", "6") as (client, server):
             async with calling(client, "explain_scan") as call:
                 await vlm.requests.receive()
-                pids = [server, *screening_pids_of(server)]
+                pids = [server, *fresh_pids_of(server)]
                 os.kill(server, signal.SIGTERM)
             assert error_of(call.result)["code"] == "timed_out"
             await eventually(lambda: not any(map(is_alive, pids)), "the end of all processes")
@@ -913,7 +928,7 @@ def test_a_server_on_standard_input_that_is_stopped_in_mid_call_leaves_an_error_
         async with endpoint() as vlm, reached("stdio", era, root, tmp_path, vlm) as (client, server):
             async with calling(client, "explain_scan") as call:
                 await vlm.requests.receive()
-                pids = [server, *screening_pids_of(server)]
+                pids = [server, *fresh_pids_of(server)]
                 os.kill(server, signal.SIGTERM)
             assert "closed" in str(call.broken)
             await eventually(lambda: not any(map(is_alive, pids)), "the end of all processes")
@@ -929,7 +944,7 @@ def test_a_client_that_leaves_in_mid_call_takes_its_server_with_it(root: Path, t
                 calling(client, "explain_scan") as call,
             ):
                 await vlm.requests.receive()
-                pids = [server, *screening_pids_of(server)]
+                pids = [server, *fresh_pids_of(server)]
                 call.cancel()
             await eventually(lambda: not any(map(is_alive, pids)), "the end of all processes")
 

@@ -143,6 +143,7 @@ def test_bad_usage_exits_with_2(url: str, decisions: list[str]) -> None:
     assert run("show", "--since", "yesterday", database=url).exit_code == 2
 
 
+@pytest.mark.usefixtures("decisions")
 def test_feedback_on_a_record_that_is_not_there_says_so(url: str) -> None:
     assert run("feedback", "nothing", "confirmed", database=url).exit_code == 30
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -14,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from xray_agent_tools.adapters.calls import error_text
 from xray_agent_tools.errors import Overloaded, ScanTooLarge, TimedOut, XrayToolsError, outcome_of
 
 LOOPBACK = ("127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[::1]", "[::1]:*")
@@ -34,8 +34,11 @@ def refused(error: XrayToolsError) -> Response:
 def refused_by_protocol(error: XrayToolsError) -> Response:
     """The same as a JSON-RPC error, because clients of the Model Context Protocol show nothing else to an agent."""
     reason = error.as_dict()["error"]
-    text = json.dumps(error.as_dict(), separators=(",", ":"))
-    body = {"jsonrpc": "2.0", "id": None, "error": {"code": INVALID_REQUEST, "message": text, "data": reason}}
+    body = {
+        "jsonrpc": "2.0",
+        "id": None,
+        "error": {"code": INVALID_REQUEST, "message": error_text(error), "data": reason},
+    }
     return JSONResponse(body, status_code=outcome_of(error).http_status, headers=retry_after(error))
 
 

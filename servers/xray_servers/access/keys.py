@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 import time
@@ -17,6 +16,7 @@ import jwt
 
 from xray_agent_tools.errors import Misconfigured
 from xray_servers.access.watched import WatchedFile
+from xray_servers.listening import is_loopback
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 """Signatures that are taken. All are asymmetric, so that no public key can be used to sign."""
@@ -140,14 +140,7 @@ def _trustworthy(url: str) -> bool:
         return False
     if parts.scheme == "https":
         return bool(host)
-    return parts.scheme == "http" and host is not None and _is_loopback(host)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "http" and host is not None and is_loopback(host)
 
 
 def _keys_in(text: str, place: str) -> dict[str, jwt.PyJWK]:

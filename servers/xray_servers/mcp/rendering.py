@@ -11,6 +11,7 @@ import json
 
 from mcp.types import CallToolResult, ImageContent, TextContent
 
+from xray_agent_tools.adapters.calls import error_text
 from xray_agent_tools.errors import XrayToolsError
 from xray_servers.screening import Answer
 
@@ -27,8 +28,3 @@ def answered(answer: Answer) -> CallToolResult:
 def failed(error: XrayToolsError) -> CallToolResult:
     """An error as the result of a tool call: one that the model reads, and cannot take for an empty answer."""
     return CallToolResult(content=[TextContent(type="text", text=error_text(error))], is_error=True)
-
-
-def error_text(error: XrayToolsError) -> str:
-    """An error as compact JSON."""
-    return json.dumps(error.as_dict(), separators=(",", ":"))

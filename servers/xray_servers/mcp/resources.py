@@ -7,6 +7,7 @@ from mcp.server import MCPServer
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
+from xray_agent_tools.adapters.calls import error_text
 from xray_agent_tools.declaration.policy import embedded_policies, load_policy
 from xray_agent_tools.detector.package import load_package
 from xray_agent_tools.errors import UnknownLabel, UnknownScan, XrayToolsError
@@ -14,7 +15,6 @@ from xray_agent_tools.taxonomy import taxonomy
 from xray_agent_tools.tools import MOST_DETECTIONS
 from xray_servers.access import owner_of
 from xray_servers.desk import ScreeningDesk
-from xray_servers.mcp.rendering import error_text
 from xray_servers.screening import Answer, ToolCall
 from xray_servers.shelf import is_scan_id
 

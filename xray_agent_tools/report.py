@@ -58,6 +58,11 @@ class Box(_Answer):
     y_max: float = Field(description="Lower edge in pixels.")
 
 
+def is_threat(severity: Severity) -> bool:
+    """Whether an item of this severity alarms; what is below it is listed, and policies see it."""
+    return severity not in ("low", "none")
+
+
 class Occlusion(_Answer):
     """How much the surroundings of a detection hide it."""
 
@@ -92,8 +97,8 @@ class Detection(_Answer):
 
     @property
     def alarms(self) -> bool:
-        """Whether it makes the verdict ALARM: at its operating point, and not an everyday thing."""
-        return self.above_threshold and self.severity != "none"
+        """Whether it makes the verdict ALARM: a threat, of medium severity or more, at its operating point."""
+        return self.above_threshold and is_threat(self.severity)
 
 
 class QualityIssue(_Answer):
@@ -170,6 +175,9 @@ class ThreatReport(_Answer):
     quality: Quality = Field(description="Whether the scan supports a verdict.")
     opaque_regions: list[OpaqueRegion] = Field(description="Parts that could not be looked into.")
     not_assessed: list[str] = Field(description="Labels that were not looked for; their absence means nothing.")
+    not_validated: list[str] = Field(
+        description="Threats that were looked for, but validated on simulated scans alone: their absence says little."
+    )
     model: ModelIdentity = Field(description="The detector that looked.")
     image: ImageIdentity = Field(description="What it looked at.")
     timing_ms: float = Field(ge=0, description="Wall-clock time in milliseconds.")

@@ -77,6 +77,7 @@ def summarise(
     detections: Sequence[Detection],
     issues: Sequence[QualityIssue],
     not_assessed: int,
+    not_validated: int,
     detail: Detail,
 ) -> str:
     """The report in a sentence or two, or one more for each detection with full detail."""
@@ -89,8 +90,8 @@ def summarise(
         sentences.append(f"Alarm: {', '.join(places)}{more}.")
     elif verdict == "NO_ALARM":
         sentences.append(
-            f"No item reached its operating point; {not_assessed} kinds of item were not looked for, "
-            "and items can be missed."
+            f"No threat reached its operating point; {_not_looked_for(not_assessed, not_validated)}, and items can be "
+            "missed."
         )
     else:
         sentences.append("No statement can be made about this scan.")
@@ -104,6 +105,11 @@ def summarise(
             for d in detections
         ]
     return " ".join(sentences)
+
+
+def _not_looked_for(not_assessed: int, not_validated: int) -> str:
+    unproven = f", the look for {not_validated} more was validated on simulated scans alone" if not_validated else ""
+    return f"{not_assessed} kinds of item were not looked for{unproven}"
 
 
 def as_read(text: str) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from xray_training.datasets import partial_yolo
 from xray_training.datasets.record import ScanRecord
 from xray_training.detector.augment import Augmentation, Sample
+from xray_training.detector.config import FreshScans
 from xray_training.detector.dataset import (
     TrainingScans,
     ValidationScans,
@@ -19,6 +21,7 @@ from xray_training.detector.dataset import (
     collate,
     pack_sample,
 )
+from xray_training.detector.sampler import FRESH
 
 from tests.training.folders import Corners, Drawn, write_folder
 
@@ -34,10 +37,15 @@ def read(root: Path, annotated: Mapping[str, Sequence[str]], scans: list[Drawn])
 
 
 def training_scans(
-    records: list[ScanRecord], augmentation: Augmentation, *, length: int = 40, balance: float = 0.5
+    records: list[ScanRecord], augmentation: Augmentation, *, fresh: FreshScans | None = None
 ) -> TrainingScans:
     torch.manual_seed(1)
-    return TrainingScans(records, NAMES, size=96, length=length, balance=balance, augmentation=augmentation)
+    return TrainingScans(records, NAMES, size=96, augmentation=augmentation, fresh=fresh)
+
+
+def drawn_from(scans: TrainingScans, draws: int = 40) -> list[dict[str, Any]]:
+    """Items of an epoch that goes round the scans."""
+    return [scans[number % len(scans)] for number in range(draws)]
 
 
 def test_the_mask_tells_which_classes_a_source_annotates() -> None:
@@ -91,12 +99,11 @@ def test_items_that_are_not_trained_are_left_out(tmp_path: Path) -> None:
     assert training_scans(records, STILL)[0]["cls"].tolist() == [[2.0]]
 
 
-def test_a_training_epoch_is_as_long_as_asked_and_holds_whole_inputs(tmp_path: Path) -> None:
+def test_training_scans_are_whole_inputs(tmp_path: Path) -> None:
     records = read(tmp_path, {"north": NAMES}, [Drawn("north", (("gun", BOX),)), Drawn("north")])
-    scans = training_scans(records, Augmentation(), length=25)
-    assert len(scans) == 25
-    for index in range(len(scans)):
-        item = scans[index]
+    scans = training_scans(records, Augmentation())
+    assert len(scans) == 2
+    for item in drawn_from(scans):
         assert item["img"].shape == (3, 96, 96)
         assert item["img"].dtype == torch.uint8
         assert len(item["cls"]) == len(item["bboxes"])
@@ -109,8 +116,7 @@ def test_mixed_bags_count_only_what_both_sources_annotate(tmp_path: Path) -> Non
     records = read(tmp_path, annotated, [Drawn(source, items[source]) for source in ("north", "south")])
     scans = training_scans(records, Augmentation(mosaic=0, mix=1.0, zoom=(0.8, 1.0)))
     seen: Counter[tuple[bool, ...]] = Counter()
-    for index in range(len(scans)):
-        item = scans[index]
+    for item in drawn_from(scans):
         mask = item["annotated"].tolist()
         seen[tuple(mask)] += 1
         assert all(mask[int(label)] for label in item["cls"].flatten().tolist())
@@ -122,14 +128,16 @@ def test_bags_of_sources_that_share_no_class_are_not_mixed(tmp_path: Path) -> No
     records = read(tmp_path, annotated, [Drawn("north", (("gun", BOX),)), Drawn("south", (("scissors", BOX),))])
     scans = training_scans(records, Augmentation(mosaic=0, mix=1.0, zoom=(0.8, 1.0)))
     own = {"north": [True, False, False], "south": [False, False, True]}
-    for index in range(len(scans)):
-        item = scans[index]
+    for item in drawn_from(scans):
         assert item["annotated"].tolist() == own[Path(item["im_file"]).name.split("_")[0]]
 
 
-@pytest.mark.parametrize(("balance", "expected"), [(0.0, 0.5), (1.0, 0.1)])
-def test_balance_decides_how_often_a_small_source_is_drawn(tmp_path: Path, balance: float, expected: float) -> None:
-    records = read(tmp_path, {"north": NAMES, "south": NAMES}, [Drawn("south"), *[Drawn("north")] * 9])
-    scans = training_scans(records, STILL, length=400, balance=balance)
-    drawn = Counter(Path(scans[index]["im_file"]).name.split("_")[0] for index in range(len(scans)))
-    assert drawn["south"] / 400 == pytest.approx(expected, abs=0.08)
+def test_a_scan_made_for_the_draw_shows_simulated_items_and_says_how_to_make_it_again(tmp_path: Path) -> None:
+    records = read(tmp_path, {"north": NAMES}, [Drawn("north")])
+    scans = training_scans(records, STILL, fresh=FreshScans(share=(1.0, 1.0), scanners=("dogwood",), most=6))
+    items = [scans[FRESH] for _ in range(6)]
+    assert any(len(item["cls"]) for item in items)
+    for item in items:
+        assert item["annotated"].tolist() == [True, True, True]
+        assert item["im_file"].startswith("simulated_dogwood_")
+    assert len({item["im_file"] for item in items}) == len(items)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from xray_training.detector.operating_points import (
     fit_calibration,
     look_at,
     match,
+    mean_recall,
     operating_points,
 )
 
@@ -177,7 +179,7 @@ def test_recall_and_false_alarms_are_counted_on_annotated_scans_alone() -> None:
         looked(scan(annotated=["knife"], source="south"), ("gun", 0.99)),
         looked(scan(annotated=["knife"], holds=["gun"], source="south"), ("gun", 0.99)),
     ]
-    (gun,) = operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.25)
+    (gun,) = operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.25, fewest=1)
     assert (gun.label, gun.positives, gun.negatives) == ("gun", 4, 4)
     assert gun.false_alarm_rate == 0.25
     assert 0.3 < gun.threshold < 0.31
@@ -188,7 +190,9 @@ def test_recall_and_false_alarms_are_counted_on_annotated_scans_alone() -> None:
 def test_a_stricter_limit_costs_recall() -> None:
     entries = [looked(scan(holds=["gun"]), ("gun", share)) for share in (0.2, 0.4, 0.6, 0.8)]
     entries += [looked(scan(), ("gun", share)) for share in (0.1, 0.3, 0.5, 0.7)]
-    points = [operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=rate)[0] for rate in (0.0, 0.25, 0.5)]
+    points = [
+        operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=rate, fewest=1)[0] for rate in (0.0, 0.25, 0.5)
+    ]
     assert [point.recall for point in points] == [0.25, 0.5, 0.75]
     assert [point.false_alarm_rate for point in points] == [0.0, 0.25, 0.5]
 
@@ -196,13 +200,13 @@ def test_a_stricter_limit_costs_recall() -> None:
 def test_thresholds_are_calibrated_confidences() -> None:
     calibration = Calibration(slope=0.5, intercept=1.0, error=0.0)
     entries = [looked(scan(holds=["gun"]), ("gun", 0.9)), looked(scan(), ("gun", 0.4))]
-    (gun,) = operating_points(entries, calibration, ["gun"], false_alarm_rate=0.0)
+    (gun,) = operating_points(entries, calibration, ["gun"], false_alarm_rate=0.0, fewest=1)
     assert gun.threshold == pytest.approx(calibration.confidence(0.4001), abs=1e-4)
 
 
 def test_a_class_that_no_scan_holds_rests_on_simulated_scans() -> None:
     entries = [looked(scan(holds=["gun"]), ("gun", 0.9)), looked(scan())]
-    gun, knife, baton = operating_points(entries, IDENTITY, ["gun", "knife", "baton"], false_alarm_rate=0.1)
+    gun, knife, baton = operating_points(entries, IDENTITY, ["gun", "knife", "baton"], false_alarm_rate=0.1, fewest=1)
     assert (gun.evidence, knife.evidence, baton.evidence) == ("real_scans", "simulated_scans", "simulated_scans")
     assert (knife.positives, knife.negatives, knife.recall) == (0, 2, 0)
     assert (baton.positives, baton.negatives, baton.false_alarm_rate) == (0, 0, 0)
@@ -216,7 +220,7 @@ def test_a_class_that_no_scan_holds_rests_on_simulated_scans() -> None:
 def test_a_class_keeps_to_its_rate_of_false_alarms(peaks: list[float], hits: list[float], rate: float) -> None:
     entries = [looked(scan(), ("gun", peak)) for peak in peaks]
     entries += [looked(scan(holds=["gun"]), ("gun", hit)) for hit in hits]
-    (gun,) = operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=rate)
+    (gun,) = operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=rate, fewest=1)
     alarms = sum(peak >= gun.threshold for peak in peaks)
     assert alarms <= rate * len(peaks)
     assert gun.false_alarm_rate == pytest.approx(alarms / len(peaks), abs=1e-4)
@@ -225,12 +229,69 @@ def test_a_class_keeps_to_its_rate_of_false_alarms(peaks: list[float], hits: lis
 
 def test_a_class_keeps_to_its_rate_even_where_false_alarms_are_certain() -> None:
     entries = [looked(scan(), ("gun", 0.97)) for _ in range(10)]
-    (gun,) = operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.1)
+    (gun,) = operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.1, fewest=1)
     assert gun.false_alarm_rate <= 0.1
 
 
 def test_a_class_keeps_to_its_rate_at_the_rounded_threshold() -> None:
     calibration = Calibration(slope=1.0, intercept=-5.0, error=0.0)
     for peak in np.linspace(0.05, 0.4, 71).tolist():
-        (gun,) = operating_points([looked(scan(), ("gun", peak))], calibration, ["gun"], false_alarm_rate=0.0)
+        (gun,) = operating_points([looked(scan(), ("gun", peak))], calibration, ["gun"], false_alarm_rate=0.0, fewest=1)
         assert calibration.confidence(peak) < gun.threshold
+
+
+def test_a_class_with_few_real_boxes_is_not_called_validated_on_real_scans() -> None:
+    entries = [looked(scan(holds=["gun"]), ("gun", 0.9)) for _ in range(4)] + [looked(scan())]
+    assert operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.1)[0].evidence == "simulated_scans"
+    entries.append(looked(scan(holds=["gun"]), ("gun", 0.9)))
+    assert operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.1)[0].evidence == "real_scans"
+
+
+def projected(entry: Looked) -> Looked:
+    return replace(entry, record=replace(entry.record, metadata={"projected": "gun"}))
+
+
+def simulated(*, holds: Sequence[str] = ()) -> ScanRecord:
+    return scan(source="simulated", annotated=["gun", "knife", "laptop"], holds=holds)
+
+
+def test_items_projected_into_real_scans_are_no_real_items() -> None:
+    entries = [projected(looked(scan(holds=["gun"]), ("gun", 0.9))) for _ in range(9)]
+    (gun,) = operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.1)
+    assert (gun.evidence, gun.positives) == ("simulated_scans", 9)
+
+
+def test_a_threat_that_only_simulated_scans_show_must_keep_quiet_on_every_real_scan() -> None:
+    entries = [looked(simulated(holds=["gun"]), ("gun", 0.9)), looked(simulated(), ("gun", 0.2))]
+    (alone,) = operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.1)
+    assert alone.threshold < 0.3
+    unasked = looked(scan(annotated=["knife"]))
+    entries += [replace(unasked, unknown=[RawDetection("gun", 0.7, PIXELS)]), *[unasked] * 30]
+    (beside,) = operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.1)
+    assert 0.7 < beside.threshold < 0.71
+    assert beside.recall == 1.0
+
+
+def test_an_everyday_thing_that_only_simulated_scans_show_needs_a_confidence_of_one_half() -> None:
+    entries = [looked(simulated(holds=["laptop"]), ("laptop", 0.9)), looked(simulated(), ("laptop", 0.1))]
+    unasked = looked(scan(annotated=["knife"]))
+    entries += [replace(unasked, unknown=[RawDetection("laptop", 0.95, PIXELS)])] * 30
+    (laptop,) = operating_points(entries, IDENTITY, ["laptop"], false_alarm_rate=0.1)
+    assert 0.5 <= laptop.threshold < 0.51
+
+
+# --- mean recall
+
+
+def test_a_network_that_tells_every_item_from_the_rest_has_a_mean_recall_of_one() -> None:
+    entries = [looked(scan(holds=["gun"]), ("gun", 0.9)), looked(scan(), ("gun", 0.5))]
+    assert mean_recall(entries, ["gun", "knife"]) == 1.0
+    reversed_entries = [looked(scan(holds=["gun"]), ("gun", 0.4)), looked(scan(), ("gun", 0.5))]
+    assert mean_recall(reversed_entries, ["gun"]) == 0.0
+
+
+def test_mean_recall_counts_simulated_items_only_where_there_are_no_real_ones() -> None:
+    missed = [looked(simulated(holds=["gun"])), looked(simulated(), ("gun", 0.5))]
+    assert mean_recall(missed, ["gun"]) == 0.0
+    assert mean_recall([*missed, looked(scan(holds=["gun"]), ("gun", 0.9))], ["gun"]) == 1.0
+    assert mean_recall([], ["gun"]) == 0.0

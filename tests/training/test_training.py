@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import pickle
 from pathlib import Path
 
+import cloudpickle
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from xray_training.cli import main
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from xray_training.cli import DEFAULT_CONFIG, main
+from xray_training.detector.config import load_config
 from xray_training.detector.trainer import ScanTrainer
 
 from tests.training.folders import Drawn, write_folder
@@ -98,6 +102,47 @@ def test_resuming_a_finished_run_says_that_it_is_finished(finished: Path, simula
     result = train(simulated, finished, "--resume")
     assert isinstance(result.exception, SystemExit)
     assert "finished" in result.output
+
+
+@pytest.mark.slow
+def test_a_run_can_be_watched_in_tensorboard(finished: Path) -> None:
+    board = EventAccumulator(str(finished)).Reload()
+    assert {"train/box_loss", "val/cls_loss", "lr/pg0"} <= set(board.Tags()["scalars"])
+    assert {event.step for event in board.Scalars("val/cls_loss")} == {1, 2}
+
+
+@pytest.mark.slow
+def test_a_run_stops_when_the_held_out_loss_no_longer_falls(simulated: Path, tmp_path: Path) -> None:
+    losses = iter([3.0, 2.0, 2.5, 2.5, 2.5, 2.5])
+
+    def validate(trainer: ScanTrainer) -> tuple[dict[str, float], float]:
+        return {"val/loss": 0.0}, -next(losses)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScanTrainer, "validate", validate)
+        result = train(simulated, tmp_path / "run", epochs=6, patience=2, epoch_scans=4)
+    assert result.exit_code == 0, result.output
+    assert epochs_of(tmp_path / "run") == [1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_simulated_scans_can_be_made_while_training_runs(simulated: Path, tmp_path: Path) -> None:
+    fresh = "{share: [1.0, 0.5], scanners: [dogwood]}"
+    result = train(simulated, tmp_path / "run", epochs=1, epoch_scans=4, fresh=fresh)
+    assert result.exit_code == 0, result.output
+    saved = yaml.safe_load((tmp_path / "run/config.yaml").read_text(encoding="utf-8"))
+    assert saved["fresh"]["share"] == [1.0, 0.5]
+
+
+def test_a_trainer_made_anew_from_its_arguments_has_the_same_settings(simulated: Path, tmp_path: Path) -> None:
+    """What Ultralytics does in each process of a run on several GPUs."""
+    config = load_config(DEFAULT_CONFIG, {"data": [str(simulated)], **SETTINGS})
+    settings = {"model": "yolo11n.yaml", "data": config.model_dump_json(), "device": "cpu", "imgsz": 64}
+    first = ScanTrainer(overrides={**settings, "project": str(tmp_path), "name": "run"})
+    copy = pickle.loads(cloudpickle.dumps({"trainer": type(first), "args": vars(first.args)}))
+    again = copy["trainer"](overrides=copy["args"])
+    assert again.config == first.config == config
+    assert [record.image for record in again.data["val"]] == [record.image for record in first.data["val"]]
 
 
 def test_resuming_without_a_checkpoint_says_so(simulated: Path, tmp_path: Path) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import yaml
 from pydantic import ValidationError
 
 from xray_agent_tools.declaration.policy import problems_of
+from xray_agent_tools.detector.package import Precision
 from xray_agent_tools.errors import XrayToolsError, outcome_of
 from xray_training.commands import download, inspect, prepare, simulate
 from xray_training.datasets.record import DatasetError
-from xray_training.datasets.split import hold_out
 
-_CONFIG = Path(__file__).parent / "detector" / "configs" / "first.yaml"
+DEFAULT_CONFIG = Path(__file__).parent / "detector" / "configs" / "default.yaml"
 
 
 @click.group()
@@ -61,8 +61,8 @@ def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:
     "--config",
     "config_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    default=_CONFIG,
-    help="YAML configuration; the first detector's when not given.",
+    default=DEFAULT_CONFIG,
+    help="YAML configuration; the default detector's when not given.",
 )
 @click.option(
     "--data",
@@ -129,6 +129,11 @@ def detector(config_file: Path, folders: tuple[Path, ...], out: Path, resume: bo
     show_default=True,
     help="Share of held-out scans that each class may alarm on falsely.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    help="Form of the network; when not given, 8 bits if that is as accurate and faster, else full.",
+)
 @click.option("--remark", "remarks", multiple=True, help="Something to say in the card; repeatable.")
 def export(
     run_folder: Path,
@@ -139,6 +144,7 @@ def export(
     canary: Path,
     canary_label: str,
     false_alarms: float,
+    precision: Precision | None,
     remarks: tuple[str, ...],
 ) -> None:
     """Export a run's last checkpoint as a model package.
@@ -149,17 +155,14 @@ def export(
     from xray_training.detector.config import load_config
     from xray_training.detector.export import ExportError, ExportPlan
     from xray_training.detector.export import export as write_package
-    from xray_training.detector.records import training_records
+    from xray_training.detector.records import divided_records
 
     for part in (run_folder / "config.yaml", run_folder / "weights" / "last.pt"):
         if not part.is_file():
             raise click.ClickException(f"{part} is missing: is {run_folder} the folder of a run?")
     config = load_config(run_folder / "config.yaml", {})
     try:
-        records = training_records(config)
-        training, validation = hold_out(
-            records, config.validation_shares, default=config.validation_share, seed=config.seed
-        )
+        training, validation = divided_records(config)
         plan = ExportPlan(
             checkpoint=run_folder / "weights" / "last.pt",
             out=out,
@@ -171,6 +174,7 @@ def export(
             canary=canary,
             canary_label=canary_label,
             false_alarm_rate=false_alarms,
+            precision=precision,
             remarks=remarks,
         )
         package = write_package(plan)

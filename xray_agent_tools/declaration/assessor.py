@@ -137,9 +137,10 @@ def _why_not(entry: _Declared, report: ThreatReport) -> str | None:
 
 
 def _undeclared_items(detections: Sequence[Detection], covered: frozenset[str]) -> list[DeclaredItem]:
+    """Items that ought to have been declared; nobody declares keys and shoes, so everyday things are none of them."""
     by_label: dict[str, list[str]] = {}
     for detection in detections:
-        if detection.label not in covered:
+        if detection.label not in covered and detection.severity != "none":
             by_label.setdefault(detection.label, []).append(detection.id)
     return [
         DeclaredItem(name=label, status="undeclared", detection_ids=ids, matched_by=None)
@@ -190,7 +191,7 @@ def _conditions_hold(when: When, case: _Case) -> bool:
         when.declaration is None or (when.declaration == "empty") == case.empty,
         when.usable is None or report.quality.usable == when.usable,
         when.opaque_share_above is None or _opaque_share(report) > when.opaque_share_above,
-        not set(when.assessed).intersection(report.not_assessed),
+        not set(when.assessed).intersection([*report.not_assessed, *report.not_validated]),
         not when.not_assessed or bool(set(when.not_assessed).intersection(report.not_assessed)),
     )
     return all(checks)

@@ -70,7 +70,7 @@ class When(_Part):
     declaration: Literal["empty", "given"] | None = None
     usable: bool | None = None
     opaque_share_above: float | None = Field(None, ge=0, le=1)
-    assessed: tuple[str, ...] = Field((), description="Holds if all of these labels were looked for.")
+    assessed: tuple[str, ...] = Field((), description="Holds if all were looked for, and validated on real scans.")
     not_assessed: tuple[str, ...] = Field((), description="Holds if one of these labels was not looked for.")
 
     @field_validator("assessed", "not_assessed")

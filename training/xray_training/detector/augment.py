@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WHITE = (255, 255, 255)
+_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,26 +142,21 @@ def overlay(first: Sample, second: Sample) -> Sample:
 
 def rescan(pixels: NDArray[np.uint8], settings: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Show the same bag as another scanner might: palette, gain, sharpness, noise, compression."""
-    values = pixels.astype(np.float32)
-    grey = values @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
-    if rng.random() < settings.greyscale:
-        values = np.repeat(grey[..., None], 3, axis=2)
-        factors = np.ones(3)
-    else:
-        values = grey[..., None] + (values - grey[..., None]) * np.float32(rng.uniform(*settings.saturation))
-        factors = 1 + rng.uniform(-1, 1, 3) * settings.palette
+    grey = rng.random() < settings.greyscale
+    saturation = 0.0 if grey else rng.uniform(*settings.saturation)
+    factors = np.ones(3) if grey else 1 + rng.uniform(-1, 1, 3) * settings.palette
     gain = math.exp(rng.uniform(math.log(settings.gain[0]), math.log(settings.gain[1])))
+    mixing = saturation * np.eye(3) + (1 - saturation) * np.array(_LUMA)
     ramp = np.arange(256, dtype=np.float64).clip(0.5) / 255
     curves = (255 * ramp[:, None] ** (gain * factors)).clip(0, 255).astype(np.uint8)
-    levels = values.clip(0, 255).astype(np.uint8)
-    result = np.stack([curves[levels[..., channel], channel] for channel in range(3)], axis=2)
+    result = cv2.LUT(cv2.transform(pixels, mixing), curves[None])
     if rng.random() < settings.blur:
-        result = np.asarray(cv2.GaussianBlur(result, (0, 0), float(rng.uniform(0.4, 1.0))), dtype=np.uint8)
+        result = cv2.GaussianBlur(result, (0, 0), float(rng.uniform(0.4, 1.0)))
     if rng.random() < 0.5:
-        noise = rng.normal(0, rng.uniform(0, settings.noise), result.shape[:2]).astype(np.float32)
+        noise = rng.standard_normal(result.shape[:2], dtype=np.float32) * np.float32(rng.uniform(0, settings.noise))
         result = (result + noise[..., None]).clip(0, 255).astype(np.uint8)
     if rng.random() < settings.jpeg:
-        quality = int(rng.integers(45, 92))
+        quality = int(rng.integers(35, 92))
         _, encoded = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        result = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), dtype=np.uint8)
-    return result
+        result = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return np.asarray(result, dtype=np.uint8)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ from torch.utils.data import Dataset
 from xray_agent_tools.detector.preprocess import content_box, flatten_field, place
 from xray_training.datasets.record import ScanRecord
 from xray_training.detector.augment import Augmentation, Sample, fit, mosaic, overlay, rescan
+from xray_training.detector.config import FreshScans
 from xray_training.detector.projecting import Projector
+from xray_training.detector.sampler import FRESH
+from xray_training.detector.simulated import Simulated
 
 _STORED_PER_INPUT = 1.4
 
@@ -60,31 +64,38 @@ class _Store:
         self.samples: list[Sample] = []
         self.masks = np.stack([annotation_mask(record.annotated, names) for record in records])
         index = {name: number for number, name in enumerate(names)}
-        for record in track(records, description="Reading scans", transient=True):
-            self.samples.append(_content_sample(record, index, round(size * _STORED_PER_INPUT)))
+        longest = round(size * _STORED_PER_INPUT)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            read = pool.map(lambda record: _content_sample(record, index, longest), records)
+            self.samples.extend(track(read, description="Reading scans", total=len(records), transient=True))
 
 
 def _content_sample(record: ScanRecord, index: Mapping[str, int], longest: int) -> Sample:
     pixels = record.pixels()
+    known = np.array([box.label in index for box in record.boxes], dtype=np.bool_)
+    corners = record.corners(pixels.shape[1], pixels.shape[0])[known]
+    labels = np.array([index[box.label] for box in record.boxes if box.label in index], dtype=np.int64)
+    return crop_to_content(Sample(pixels, corners, labels), longest)
+
+
+def crop_to_content(sample: Sample, longest: int) -> Sample:
+    """The part of a scan that holds something, its belt white, its longer side at most ``longest`` pixels."""
+    pixels = sample.pixels
     left, top, right, bottom = content_box(pixels)
     crop = np.ascontiguousarray(flatten_field(pixels)[top:bottom, left:right])
     scale = min(1.0, longest / max(crop.shape[:2]))
     if scale < 1.0:
         size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
         crop = np.asarray(Image.fromarray(crop).resize(size, Image.Resampling.BILINEAR))
-    known = np.array([box.label in index for box in record.boxes], dtype=np.bool_)
-    corners = record.corners(pixels.shape[1], pixels.shape[0])[known]
-    labels = np.array([index[box.label] for box in record.boxes if box.label in index], dtype=np.int64)
     offset = np.array([left, top, left, top], dtype=np.float32)
-    return Sample(crop, ((corners - offset) * np.float32(scale)).reshape(-1, 4), labels)
+    return Sample(crop, ((sample.boxes - offset) * np.float32(scale)).reshape(-1, 4), sample.labels)
 
 
 class TrainingScans(Dataset[dict[str, Any]]):
-    """Augmented training scans, drawn so that no source drowns the others.
+    """Augmented training scans.
 
-    An item is drawn at random whatever its index: a source with n scans is drawn in proportion to
-    ``n ** balance``. Partners of a mosaic come from the same source; a mixed-in second bag may come from
-    any, and then only classes that both sources annotate count.
+    Partners of a mosaic come from the same source; a mixed-in second bag may come from any, and then only classes that
+    both sources annotate count.
     """
 
     def __init__(
@@ -93,38 +104,45 @@ class TrainingScans(Dataset[dict[str, Any]]):
         names: Sequence[str],
         *,
         size: int,
-        length: int,
-        balance: float,
         augmentation: Augmentation,
+        fresh: FreshScans | None = None,
     ) -> None:
         self._store = _Store(records, names, size)
         self._files = [str(record.image) for record in records]
-        self._size, self._length, self._augmentation = size, length, augmentation
-        sources = np.array([record.source for record in records])
-        totals = Counter(sources.tolist())
-        weights = np.array([totals[source] ** (balance - 1) for source in sources])
-        self._weights = weights / weights.sum()
-        self._members = {source: np.flatnonzero(sources == source) for source in totals}
-        self._sources = sources
+        self._size, self._augmentation = size, augmentation
+        self._sources = np.array([record.source for record in records])
+        self._members = {
+            source: np.flatnonzero(self._sources == source) for source in sorted(set(self._sources.tolist()))
+        }
+        self._names_of_sources = tuple(self._members)
         self._projector = Projector(names)
+        self._simulated = Simulated(fresh or FreshScans(), names)
         self.mosaic = True
         self.labels = [{"cls": s.labels, "bboxes": s.boxes} for s in self._store.samples]
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._files)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng(int(torch.randint(2**62, ()).item()))
-        chosen = int(rng.choice(len(self._files), p=self._weights))
-        sample, mask = self._one(chosen, rng)
+        if index == FRESH:
+            whole, mask, file = self._simulated.make(rng)
+            sample = fit(whole, self._size, self._augmentation, rng)
+        else:
+            (sample, mask), file = self._one(index, rng), self._files[index]
         if rng.random() < self._augmentation.mix:
-            other, known = self._one(int(rng.choice(len(self._files), p=self._weights)), rng)
+            other, known = self._one(self._partner(rng), rng)
             if (mask & known).any():
                 sample, mask = overlay(sample, other), mask & known
         pixels = rescan(sample.pixels, self._augmentation, rng)
         visible = mask[sample.labels]
         kept = Sample(sample.pixels, sample.boxes[visible], sample.labels[visible])
-        return pack_sample(pixels, kept, mask, self._files[chosen])
+        return pack_sample(pixels, kept, mask, file)
+
+    def _partner(self, rng: np.random.Generator) -> int:
+        """A scan of any source, every source alike."""
+        source = self._names_of_sources[int(rng.integers(len(self._names_of_sources)))]
+        return int(rng.choice(self._members[source]))
 
     def _one(self, chosen: int, rng: np.random.Generator) -> tuple[Sample, NDArray[np.bool_]]:
         """A scan, or four beside each other, and the classes annotated on all of it."""
@@ -144,22 +162,29 @@ class TrainingScans(Dataset[dict[str, Any]]):
 
 
 class ValidationScans(Dataset[dict[str, Any]]):
-    """Held-out scans as the detector will see them: no augmentation, the inference placement."""
+    """Held-out scans as the detector will see them: no augmentation, the inference placement, kept in memory."""
 
     def __init__(self, records: Sequence[ScanRecord], names: Sequence[str], *, size: int) -> None:
-        self._records, self._names, self._size = records, names, size
-        self._index = {name: number for number, name in enumerate(names)}
+        index = {name: number for number, name in enumerate(names)}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            placed = pool.map(lambda record: _placed_sample(record, index, size), records)
+            samples = list(track(placed, description="Reading held-out scans", total=len(records), transient=True))
+        self._items = [
+            pack_sample(sample.pixels, sample, annotation_mask(record.annotated, names), str(record.image))
+            for sample, record in zip(samples, records, strict=True)
+        ]
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._items)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        record = self._records[index]
-        pixels = record.pixels()
-        network_input, placement = place(pixels, self._size)
-        known = np.array([box.label in self._index for box in record.boxes], dtype=np.bool_)
-        boxes = placement.to_input(record.corners(pixels.shape[1], pixels.shape[0])[known])
-        labels = np.array([self._index[b.label] for b in record.boxes if b.label in self._index], dtype=np.int64)
-        shown = (network_input.transpose(1, 2, 0) * 255).round().astype(np.uint8)
-        mask = annotation_mask(record.annotated, self._names)
-        return pack_sample(shown, Sample(shown, boxes, labels), mask, str(record.image))
+        return self._items[index]
+
+
+def _placed_sample(record: ScanRecord, index: Mapping[str, int], size: int) -> Sample:
+    pixels = record.pixels()
+    network_input, placement = place(pixels, size)
+    known = np.array([box.label in index for box in record.boxes], dtype=np.bool_)
+    boxes = placement.to_input(record.corners(pixels.shape[1], pixels.shape[0])[known])
+    labels = np.array([index[box.label] for box in record.boxes if box.label in index], dtype=np.int64)
+    return Sample((network_input.transpose(1, 2, 0) * 255).round().astype(np.uint8), boxes, labels)

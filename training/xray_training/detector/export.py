@@ -6,6 +6,7 @@ import ast
 import hashlib
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xray_agent_tools.detector.card import write_card
 from xray_agent_tools.detector.onnx import OnnxDetector
@@ -23,21 +25,34 @@ from xray_agent_tools.detector.package import (
     Manifest,
     ModelPackage,
     OperatingPoint,
+    SecondLook,
     Source,
+    Variant,
     load_package,
     write_manifest,
 )
+from xray_agent_tools.detector.preprocess import place
 from xray_agent_tools.detector.protocol import Detector
 from xray_agent_tools.detector.torch import CHECKPOINT_FILE, UltralyticsDetector
 from xray_agent_tools.scan import load_scan
 from xray_agent_tools.taxonomy import taxonomy
 from xray_training.datasets.record import ScanRecord
-from xray_training.detector.operating_points import Looked, fit_calibration, look_at, operating_points
+from xray_training.detector.operating_points import (
+    Looked,
+    fit_calibration,
+    look_at,
+    mean_recall,
+    operating_points,
+)
+from xray_training.detector.variants import Precision, halve, quantise
 from xray_training.simulator.write import SOURCE
 
 _PARITY_SCANS = 24
 _PARITY_BOX_PX = 1.0
 _PARITY_CONFIDENCE = 0.01
+_EXAMPLES = 200
+_TIMED = 24
+_WORSE = 0.01
 _METADATA = ("names", "imgsz", "stride", "task", "head", "license")
 _IDENTITY = Calibration(slope=1.0, intercept=0.0, error=0.0)
 
@@ -51,10 +66,12 @@ LICENCES = {
 }
 """What the sources of training scans allow."""
 
-STATEMENT = (
-    "Research and evaluation only. Trained on scans whose authors allow academic use; not certified, not for "
-    "operational use. An officer decides."
-)
+STATEMENT = "Research and evaluation only: not certified, not for operational use. An officer decides."
+_LICENCES_OF_WEIGHTS = {
+    True: "weights: trained on simulated scans alone, so no dataset's terms apply; made with Ultralytics (AGPL-3.0)",
+    False: "weights: academic research and evaluation only; trained with Ultralytics (AGPL-3.0)",
+}
+"""By whether nothing but simulated scans was trained on."""
 
 
 class ExportError(RuntimeError):
@@ -77,6 +94,9 @@ class ExportPlan:
         canary_label: that threat's label.
         false_alarm_rate: rate that each class may cost on held-out scans.
         overlap: intersection over union from which two boxes are the same.
+        precision: form of the network; None takes the 8-bit one where it tells items apart as well and is faster, and
+            otherwise the full one, stored in half precision.
+        second_look: whether and how doubted regions are looked at again.
         remarks: what a reader of the figures has to know, for the manifest and the card.
     """
 
@@ -91,6 +111,8 @@ class ExportPlan:
     canary_label: str
     false_alarm_rate: float = 0.01
     overlap: float = 0.6
+    precision: Precision | None = None
+    second_look: SecondLook | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -116,34 +138,107 @@ def export(plan: ExportPlan) -> ModelPackage:
 
 def _build(plan: ExportPlan) -> None:
     strip_checkpoint(plan.checkpoint, plan.out / CHECKPOINT_FILE)
-    labels = export_network(plan.out / CHECKPOINT_FILE, plan.out / NETWORK_FILE, plan.size)
-    if plan.canary_label not in labels:
-        raise ExportError(f"the network does not know {plan.canary_label!r}, the canary's label; it knows {labels}")
-    canary = plan.out / f"canary{plan.canary.suffix}"
-    shutil.copyfile(plan.canary, canary)
-    provisional = [
-        OperatingPoint(
-            label=label,
-            threshold=0.5,
-            recall=0,
-            false_alarm_rate=0,
-            positives=0,
-            negatives=0,
-            evidence="simulated_scans",
-        )
-        for label in labels
-    ]
-    _write_manifest(plan, provisional, _IDENTITY, canary)
-    raw = load_package(plan.out)
-    check_parity(OnnxDetector(raw), UltralyticsDetector(raw), plan.validation)
-    looked = look_at(OnnxDetector(raw), plan.validation)
-    calibration = _fit(looked)
-    real = [entry for entry in looked if entry.record.source != SOURCE]
-    points = operating_points(real, calibration, labels, false_alarm_rate=plan.false_alarm_rate)
-    _write_manifest(plan, points, calibration, canary)
+    with tempfile.TemporaryDirectory(dir=plan.out.parent, prefix=".variants-") as folder:
+        drafts = _Drafts(plan, Path(folder))
+        check_parity(drafts.detector("fp32"), drafts.trained(), plan.validation)
+        precision, figures, looked = _chosen(plan, drafts)
+        shutil.copyfile(drafts.network(precision), plan.out / NETWORK_FILE)
+    real = [entry for entry in looked if entry.real]
+    calibration = _fit(real or looked)
+    points = operating_points(looked, calibration, drafts.labels, false_alarm_rate=plan.false_alarm_rate)
+    _write_manifest(plan, points, calibration, variants=figures, precision=precision)
     package = load_package(plan.out)
     _check_canary(package)
     write_card(package)
+
+
+class _Drafts:
+    """Packages around each form of a network, with raw scores for confidences."""
+
+    def __init__(self, plan: ExportPlan, folder: Path) -> None:
+        self._plan, self._folder = plan, folder
+        shutil.copyfile(plan.out / CHECKPOINT_FILE, folder / CHECKPOINT_FILE)
+        self.labels = export_network(folder / CHECKPOINT_FILE, folder / "fp32.onnx", plan.size)
+        if plan.canary_label not in self.labels:
+            raise ExportError(
+                f"the network does not know {plan.canary_label!r}, the canary's label; it knows {self.labels}"
+            )
+
+    def network(self, precision: Precision) -> Path:
+        """The network's file in a form, made if it is not there yet."""
+        made = self._folder / f"{precision}.onnx"
+        if not made.exists():
+            if precision == "fp16":
+                halve(self.network("fp32"), made)
+            else:
+                quantise(self.network("fp32"), made, self._inputs(self._plan.training, _EXAMPLES))
+        return made
+
+    def detector(self, precision: Precision) -> OnnxDetector:
+        """A detector that gives raw scores."""
+        return OnnxDetector(self._package(precision))
+
+    def trained(self) -> UltralyticsDetector:
+        """The checkpoint as a detector that gives raw scores."""
+        return UltralyticsDetector(self._package("fp32"), checkpoint=self._folder / CHECKPOINT_FILE)
+
+    def milliseconds(self, precisions: Sequence[Precision]) -> list[float]:
+        """Median time of a run of each form, in turn on the same held-out scans."""
+        import onnxruntime
+
+        sessions = [
+            onnxruntime.InferenceSession(str(self.network(precision)), providers=["CPUExecutionProvider"])
+            for precision in precisions
+        ]
+        spans: list[list[float]] = [[] for _ in sessions]
+        for example in self._inputs(self._plan.validation, _TIMED):
+            for session, taken in zip(sessions, spans, strict=True):
+                started = time.perf_counter()
+                session.run(None, {session.get_inputs()[0].name: example})
+                taken.append((time.perf_counter() - started) * 1000)
+        return [float(np.median(taken)) for taken in spans]
+
+    def _package(self, precision: Precision) -> ModelPackage:
+        folder = self._folder / f"package-{precision}"
+        if not folder.exists():
+            folder.mkdir()
+            shutil.copyfile(self.network(precision), folder / NETWORK_FILE)
+            raw = [_provisional(label) for label in self.labels]
+            _write_manifest(replace(self._plan, out=folder), raw, _IDENTITY)
+        return load_package(folder)
+
+    def _inputs(self, records: Sequence[ScanRecord], most: int) -> list[NDArray[np.float32]]:
+        """Network inputs of scans spread over the records."""
+        chosen = records[:: max(1, len(records) // most)][:most]
+        return [place(record.pixels(), self._plan.size)[0][None] for record in chosen]
+
+
+def _chosen(plan: ExportPlan, drafts: _Drafts) -> tuple[Precision, list[Variant], list[Looked]]:
+    """The form to ship, what was measured of each, and what the chosen one saw on the held-out scans."""
+    full: Precision = "fp16" if plan.precision is None else plan.precision
+    forms: list[Precision] = [full] if plan.precision else [full, "int8"]
+    looked = {form: look_at(drafts.detector(form), plan.validation) for form in forms}
+    figures = [
+        Variant(
+            precision=form,
+            recall=round(mean_recall(looked[form], drafts.labels), 4),
+            relative_time=round(milliseconds / first, 3),
+            megabytes=round(drafts.network(form).stat().st_size / 1e6, 2),
+        )
+        for times in [drafts.milliseconds(forms)]
+        for first in times[:1]
+        for form, milliseconds in zip(forms, times, strict=True)
+    ]
+    chosen = full
+    if len(figures) > 1 and figures[1].recall >= figures[0].recall - _WORSE and figures[1].relative_time < 1:
+        chosen = "int8"
+    return chosen, figures, looked[chosen]
+
+
+def _provisional(label: str) -> OperatingPoint:
+    return OperatingPoint(
+        label=label, threshold=0.5, recall=0, false_alarm_rate=0, positives=0, negatives=0, evidence="simulated_scans"
+    )
 
 
 def strip_checkpoint(checkpoint: Path, out: Path) -> None:
@@ -162,17 +257,24 @@ def strip_checkpoint(checkpoint: Path, out: Path) -> None:
 
 
 def export_network(checkpoint: Path, out: Path, size: int) -> list[str]:
-    """Export a checkpoint to ONNX with a raw head; returns its class names in order."""
+    """Export a checkpoint to ONNX with a raw head, for any number of views; returns its class names in order."""
     import onnx
+    import onnxslim
+    from onnxruntime.tools.onnx_model_utils import make_dim_param_fixed
     from ultralytics import YOLO
 
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "network.pt"
         shutil.copyfile(checkpoint, copy)
-        written = YOLO(str(copy)).export(format="onnx", imgsz=size, simplify=True, opset=17, nms=None, verbose=False)
+        written = YOLO(str(copy)).export(
+            format="onnx", imgsz=size, dynamic=True, simplify=False, opset=17, nms=None, verbose=False
+        )
         network = onnx.load(written)
     properties: dict[str, Any] = {entry.key: entry.value for entry in network.metadata_props}
     properties["head"] = "raw"
+    for side in ("height", "width"):
+        make_dim_param_fixed(network.graph, side, size)
+    network = onnxslim.slim(network)
     del network.metadata_props[:]
     onnx.helper.set_model_props(network, {key: properties[key] for key in _METADATA if key in properties})
     for node in (*network.graph.node, *network.graph.value_info):
@@ -220,8 +322,17 @@ def _fit(looked: Sequence[Looked]) -> Calibration:
         raise ExportError(str(error)) from error
 
 
-def _write_manifest(plan: ExportPlan, points: Sequence[OperatingPoint], calibration: Calibration, canary: Path) -> None:
+def _write_manifest(
+    plan: ExportPlan,
+    points: Sequence[OperatingPoint],
+    calibration: Calibration,
+    *,
+    variants: Sequence[Variant] = (),
+    precision: Precision = "fp32",
+) -> None:
     counts = Counter(record.source for record in plan.training)
+    canary = plan.out / f"canary{plan.canary.suffix}"
+    shutil.copyfile(plan.canary, canary)
     manifest = Manifest(
         id=plan.identifier,
         version=plan.version,
@@ -229,7 +340,10 @@ def _write_manifest(plan: ExportPlan, points: Sequence[OperatingPoint], calibrat
         taxonomy_version=taxonomy().version,
         input_size=plan.size,
         overlap=plan.overlap,
+        second_look=plan.second_look,
         head="raw",
+        precision=precision,
+        variants=tuple(variants),
         classes=tuple(points),
         calibration=calibration,
         sources=tuple(
@@ -238,7 +352,7 @@ def _write_manifest(plan: ExportPlan, points: Sequence[OperatingPoint], calibrat
         ),
         scores=(),
         canary=Canary(file=canary.name, sha256=_sha256(canary), label=plan.canary_label),
-        licence="weights: academic research and evaluation only; trained with Ultralytics (AGPL-3.0)",
+        licence=_LICENCES_OF_WEIGHTS[set(counts) <= {SOURCE}],
         statement=STATEMENT,
         remarks=plan.remarks,
     )

@@ -27,13 +27,21 @@ class AnnotatedDetectionLoss(v8DetectionLoss):  # type: ignore[misc]
     The batch carries ``annotated``, boolean of shape (batch, classes).
     """
 
-    def __init__(self, model: nn.Module, **settings: Any) -> None:
+    def __init__(self, model: nn.Module, *, masked: bool = True, **settings: Any) -> None:
+        """Make the loss.
+
+        Args:
+            model: the network.
+            masked: False counts what a source does not annotate as absent, to measure what the mask is worth.
+            settings: passed on.
+        """
         super().__init__(model, **settings)
+        self._masked = masked
         self.bce = _MaskedBCE()
 
     def loss(self, preds: dict[str, Tensor], batch: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Total (batch-scaled) and detached box, class and DFL losses."""
-        self.bce.annotated = batch["annotated"]
+        self.bce.annotated = batch["annotated"] if self._masked else None
         with torch.autocast(batch["img"].device.type, enabled=False):
             full = {key: value.float() if torch.is_tensor(value) else value for key, value in preds.items()}
             total, parts = super().loss(full, batch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,11 @@ from rich.progress import track
 from xray_agent_tools.detector.package import Calibration, OperatingPoint
 from xray_agent_tools.detector.postprocess import iou
 from xray_agent_tools.detector.protocol import Detector, RawDetection
+from xray_agent_tools.report import Evidence, is_threat
+from xray_agent_tools.taxonomy import taxonomy
 from xray_training.datasets.record import ScanRecord
+from xray_training.projection.folder import PROJECTED
+from xray_training.simulator.write import SOURCE
 
 _MATCH_IOU = 0.5
 _FLOOR = 0.01
@@ -22,25 +26,44 @@ _ITERATIONS = 60
 _RIDGE = 1e-2
 _SMALLEST_SLOPE = 0.05
 _LOWEST_SCORE = 0.05
+_FEWEST = 5
+_CAUTION = 0.1
+_EVERYDAY_CONFIDENCE = 0.5
+_RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A scan and what the detector said of it; ``hits`` tells which detections match an annotated box."""
+    """A scan and what the detector said of it.
+
+    Attributes:
+        record: the scan.
+        detections: of labels that its source annotates, the most certain first.
+        hits: which of these match an annotated box.
+        unknown: detections of other labels, of which nobody knows whether they are right.
+    """
 
     record: ScanRecord
     detections: list[RawDetection]
     hits: list[bool]
+    unknown: list[RawDetection] = field(default_factory=list)
+
+    @property
+    def real(self) -> bool:
+        """Whether nothing on it is simulated."""
+        return self.record.source != SOURCE and PROJECTED not in self.record.metadata
 
 
 def look_at(detector: Detector, records: Sequence[ScanRecord]) -> list[Looked]:
-    """Run a detector over records, keeping only classes that a record's source annotates."""
+    """Run a detector over records, setting classes apart that a record's source does not annotate."""
     looked = []
     for record in track(records, description="Looking at held-out scans", transient=True):
         pixels = record.pixels()
-        found = [box for box in detector.detect(pixels, floor=_FLOOR) if box.label in record.annotated]
+        everything = detector.detect(pixels, floor=_FLOOR)
+        found = [box for box in everything if box.label in record.annotated]
+        unknown = [box for box in everything if box.label not in record.annotated]
         truth = record.corners(pixels.shape[1], pixels.shape[0])
-        looked.append(Looked(record, found, match(found, record, truth)))
+        looked.append(Looked(record, found, match(found, record, truth), unknown))
     return looked
 
 
@@ -131,55 +154,118 @@ def calibration_error(confidences: NDArray[np.float64], hits: NDArray[np.bool_])
 
 
 def operating_points(
-    looked: Sequence[Looked], calibration: Calibration, labels: Sequence[str], *, false_alarm_rate: float
+    looked: Sequence[Looked],
+    calibration: Calibration,
+    labels: Sequence[str],
+    *,
+    false_alarm_rate: float,
+    fewest: int = _FEWEST,
 ) -> list[OperatingPoint]:
     """For each class, the lowest confidence at which it keeps to a rate of false alarms.
 
-    A false alarm is a scan whose source annotates the class, that holds none, and that alarms for it.
+    A false alarm is a scan whose source annotates the class, that holds none, and that alarms for it. A class with
+    enough boxes on real scans is judged on those alone. Any other is judged on simulated and projected items, and
+    cautiously: a threat must keep to a tenth of the rate on every real scan, whatever its source annotates, and an
+    everyday thing needs a confidence of at least one half.
 
     Args:
         looked: detections with raw scores as confidences.
         calibration: turns raw scores into confidences.
         labels: the classes, in the network's order.
         false_alarm_rate: share (0..1) of such scans that may alarm for one class.
+        fewest: boxes on real scans from which a class is judged on real scans.
     """
+    real = [entry for entry in looked if entry.real]
     points = []
     for label in labels:
-        annotated = [entry for entry in looked if label in entry.record.annotated]
-        without = [e for e in annotated if all(box.label != label for box in e.record.boxes)]
-        peaks = np.array([_peak(entry, label) for entry in without])
-        allowed = int(false_alarm_rate * len(peaks))
-        limit = float(np.sort(peaks)[::-1][allowed]) if len(peaks) > allowed else 0.0
-        # Rounded up, so that the published threshold still lies above the last scan that must not alarm.
-        threshold = min(1.0, math.ceil(calibration.confidence(max(limit + 1e-4, _LOWEST_SCORE)) * 1e4) / 1e4)
-        hits = [
-            box.confidence
-            for entry in annotated
-            for box, hit in zip(entry.detections, entry.hits, strict=True)
-            if hit and box.label == label
-        ]
-        positives = sum(box.label == label for entry in annotated for box in entry.record.boxes)
-        points.append(
-            OperatingPoint(
-                label=label,
-                threshold=threshold,
-                recall=round(sum(_reaches(hit, threshold, calibration) for hit in hits) / positives, 3)
-                if positives
-                else 0.0,
-                false_alarm_rate=round(float(np.mean([_reaches(p, threshold, calibration) for p in peaks])), 4)
-                if len(peaks)
-                else 0.0,
-                positives=positives,
-                negatives=len(without),
-                evidence="real_scans" if positives else "simulated_scans",
-            )
-        )
+        if _positives(real, label) >= fewest:
+            points.append(_point(label, real, calibration, _limit(_peaks_without(real, label), false_alarm_rate)))
+            continue
+        limit = _limit(_peaks_without(looked, label), false_alarm_rate)
+        if is_threat(taxonomy().item(label).severity):
+            limit = max(limit, _limit(_peaks_anywhere(real, label), _CAUTION * false_alarm_rate))
+        else:
+            limit = max(limit, calibration.score(_EVERYDAY_CONFIDENCE))
+        points.append(_point(label, looked, calibration, limit, evidence="simulated_scans"))
     return points
 
 
-def _reaches(score: float, threshold: float, calibration: Calibration) -> bool:
-    return calibration.confidence(float(score)) >= threshold
+def mean_recall(looked: Sequence[Looked], labels: Sequence[str]) -> float:
+    """How well a network tells items from the rest: recall at five rates of false alarms (0.5 to 10 %), over the classes.
+
+    Classes with boxes on real scans count, judged on real scans; if there are none, all that have boxes.
+    """
+    real = [entry for entry in looked if entry.real]
+    scans = real if any(_positives(real, label) for label in labels) else list(looked)
+    recalls = []
+    for label in labels:
+        positives = _positives(scans, label)
+        if positives:
+            peaks, hits = _peaks_without(scans, label), np.array(_hits(scans, label))
+            recalls += [float((hits > _limit(peaks, rate)).sum()) / positives for rate in _RATES]
+    return float(np.mean(recalls)) if recalls else 0.0
 
 
-def _peak(entry: Looked, label: str) -> float:
-    return max((box.confidence for box in entry.detections if box.label == label), default=0.0)
+def _point(
+    label: str,
+    looked: Sequence[Looked],
+    calibration: Calibration,
+    limit: float,
+    *,
+    evidence: Evidence = "real_scans",
+) -> OperatingPoint:
+    """The operating point just above a raw score that must not alarm, with what it brings and costs."""
+    # Rounded up, so that the published threshold still lies above the last scan that must not alarm.
+    threshold = min(1.0, math.ceil(calibration.confidence(max(limit + 1e-4, _LOWEST_SCORE)) * 1e4) / 1e4)
+    positives, peaks = _positives(looked, label), _peaks_without(looked, label)
+    reached = sum(calibration.confidence(hit) >= threshold for hit in _hits(looked, label))
+    alarms = sum(calibration.confidence(peak) >= threshold for peak in peaks.tolist())
+    return OperatingPoint(
+        label=label,
+        threshold=threshold,
+        recall=round(reached / positives, 3) if positives else 0.0,
+        false_alarm_rate=round(alarms / len(peaks), 4) if len(peaks) else 0.0,
+        positives=positives,
+        negatives=len(peaks),
+        evidence=evidence,
+    )
+
+
+def _limit(peaks: NDArray[np.float64], rate: float) -> float:
+    """The highest score that must not alarm, so that at most a share of scans does."""
+    allowed = int(rate * len(peaks))
+    return float(np.sort(peaks)[::-1][allowed]) if len(peaks) > allowed else 0.0
+
+
+def _positives(looked: Sequence[Looked], label: str) -> int:
+    return sum(box.label == label for entry in looked if label in entry.record.annotated for box in entry.record.boxes)
+
+
+def _hits(looked: Sequence[Looked], label: str) -> list[float]:
+    return [
+        box.confidence
+        for entry in looked
+        if label in entry.record.annotated
+        for box, hit in zip(entry.detections, entry.hits, strict=True)
+        if hit and box.label == label
+    ]
+
+
+def _peaks_without(looked: Sequence[Looked], label: str) -> NDArray[np.float64]:
+    """Highest scores of a class on the scans known to hold none of it."""
+    without = [
+        entry
+        for entry in looked
+        if label in entry.record.annotated and all(box.label != label for box in entry.record.boxes)
+    ]
+    return np.array([_peak(entry.detections, label) for entry in without])
+
+
+def _peaks_anywhere(looked: Sequence[Looked], label: str) -> NDArray[np.float64]:
+    """Highest scores of a class on scans of which none is annotated as holding it."""
+    without = [entry for entry in looked if all(box.label != label for box in entry.record.boxes)]
+    return np.array([_peak([*entry.detections, *entry.unknown], label) for entry in without])
+
+
+def _peak(detections: Sequence[RawDetection], label: str) -> float:
+    return max((box.confidence for box in detections if box.label == label), default=0.0)

@@ -12,18 +12,20 @@ from typing import Any
 import torch
 import yaml
 from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
 from ultralytics.data.build import InfiniteDataLoader
 from ultralytics.engine import trainer as engine
 from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.nn.tasks import load_checkpoint
+from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from xray_training.datasets.record import DatasetError
-from xray_training.datasets.split import hold_out
-from xray_training.detector.config import TrainingConfig
+from xray_training.detector.config import CONFIG_FILE, TrainingConfig
 from xray_training.detector.dataset import TrainingScans, ValidationScans, collate
 from xray_training.detector.loss import AnnotatedDetectionLoss
-from xray_training.detector.records import training_records
+from xray_training.detector.records import divided_records
+from xray_training.detector.sampler import BalancedSampler
 
 
 @contextmanager
@@ -48,29 +50,48 @@ def _bfloat16_on_cpu() -> Iterator[None]:
 class ScanTrainer(DetectionTrainer):  # type: ignore[misc]
     """Trains a YOLO on scans of several sources, each with its own set of annotated classes.
 
-    Fitness is the masked loss on held-out training scans, negated: ranking by average precision over
-    pooled sources would count unannotated objects as false alarms.
+    The configuration travels as JSON in the place of Ultralytics' dataset file, so that the processes which Ultralytics
+    starts for several GPUs find it too. Fitness is the masked loss on held-out training scans, negated: ranking by
+    average precision over pooled sources would count unannotated objects as false alarms.
     """
 
     model: Any
+    args: Any
     best_fitness: float | None
+    sampler: BalancedSampler | None = None
+    board: SummaryWriter | None = None
 
-    def __init__(self, config: TrainingConfig, overrides: dict[str, Any]) -> None:
-        self.config = config
-        super().__init__(overrides=overrides)
+    @property
+    def config(self) -> TrainingConfig:
+        """The settings of the run."""
+        return TrainingConfig.model_validate_json(self.args.data)
 
     def _do_train(self) -> None:
         with _bfloat16_on_cpu():
             super()._do_train()
 
+    def _setup_train(self) -> None:
+        super()._setup_train()
+        if RANK in {-1, 0}:
+            save_config(self.config, Path(self.save_dir))
+            self.board = SummaryWriter(str(self.save_dir))
+
+    def _model_train(self) -> None:
+        super()._model_train()
+        if self.sampler is not None:
+            self.sampler.progress = min(1.0, self.epoch / max(1, self.epochs - 1))
+
+    def save_metrics(self, metrics: dict[str, Any]) -> None:
+        """Write an epoch's figures to results.csv and for TensorBoard."""
+        super().save_metrics(metrics)
+        if self.board is not None:
+            for name, value in metrics.items():
+                self.board.add_scalar(name, float(value), self.epoch + 1)
+            self.board.flush()
+
     def get_dataset(self) -> dict[str, Any]:
         """Records for training and validation, in place of a dataset file."""
-        training, validation = hold_out(
-            training_records(self.config),
-            self.config.validation_shares,
-            default=self.config.validation_share,
-            seed=self.config.seed,
-        )
+        training, validation = divided_records(self.config)
         if not training or not validation:
             raise DatasetError(
                 f"{len(training)} scans to train on and {len(validation)} held out: both parts need some"
@@ -82,20 +103,25 @@ class ScanTrainer(DetectionTrainer):  # type: ignore[misc]
         """A loader over records (``dataset_path`` holds them)."""
         config = self.config
         if mode == "train":
-            scans: Any = TrainingScans(
+            scans = TrainingScans(
+                dataset_path, config.names, size=config.size, augmentation=config.augmentation, fresh=config.fresh
+            )
+            self.sampler = BalancedSampler(
                 dataset_path,
-                config.names,
-                size=config.size,
                 length=config.epoch_scans,
                 balance=config.balance,
-                augmentation=config.augmentation,
+                emphasis=config.emphasis,
+                rare_below=config.rare_below,
+                fresh=config.fresh.share,
+                parts=max(1, self.world_size),
             )
-        else:
-            # The class loss of a batch is divided by its share of objects: benign scans must not stand together.
-            shuffled = random.Random(config.seed).sample(dataset_path, len(dataset_path))
-            scans = ValidationScans(shuffled, config.names, size=config.size)
+            return InfiniteDataLoader(
+                scans, batch_size=batch_size, num_workers=config.workers, sampler=self.sampler, collate_fn=collate
+            )
+        # The class loss of a batch is divided by its share of objects: benign scans must not stand together.
+        shuffled = random.Random(config.seed).sample(dataset_path, len(dataset_path))
         return InfiniteDataLoader(
-            scans, batch_size=batch_size, num_workers=config.workers if mode == "train" else 0, collate_fn=collate
+            ValidationScans(shuffled, config.names, size=config.size), batch_size=batch_size, collate_fn=collate
         )
 
     def set_model_attributes(self) -> None:
@@ -103,7 +129,7 @@ class ScanTrainer(DetectionTrainer):  # type: ignore[misc]
         super().set_model_attributes()
         torch.set_num_threads(self.config.threads or os.cpu_count() or 1)
         model = unwrap_model(self.model)
-        model.criterion = AnnotatedDetectionLoss(model)
+        model.criterion = AnnotatedDetectionLoss(model, masked=self.config.masked_loss)
         self.model = self.model.to(memory_format=torch.channels_last)
 
     def preprocess_batch(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +142,7 @@ class ScanTrainer(DetectionTrainer):  # type: ignore[misc]
         """Masked loss of the averaged weights on the held-out scans."""
         model = self.ema.ema
         if getattr(model, "criterion", None) is None:
-            model.criterion = AnnotatedDetectionLoss(model)
+            model.criterion = AnnotatedDetectionLoss(model, masked=self.config.masked_loss)
         totals: dict[str, Tensor] = {}
         model.eval()
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.amp):
@@ -151,12 +177,19 @@ def _is_finished(checkpoint: Path) -> bool:
     return state.get("optimizer") is None
 
 
+def save_config(config: TrainingConfig, out: Path) -> None:
+    """Write the resolved settings to ``config.yaml`` in a run's folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    resolved = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    (out / CONFIG_FILE).write_text(resolved, encoding="utf-8")
+
+
 def train(config: TrainingConfig, out: Path, *, resume: bool = False) -> Path:
     """Train a detector; returns the checkpoint with the averaged weights of the last epoch.
 
     Args:
         config: the settings; written to ``out/config.yaml``.
-        out: folder of the run.
+        out: folder of the run; figures for TensorBoard lie there too.
         resume: go on from ``out/weights/last.pt``.
 
     Raises:
@@ -166,11 +199,18 @@ def train(config: TrainingConfig, out: Path, *, resume: bool = False) -> Path:
     last = out / "weights" / "last.pt"
     if resume and _is_finished(last):
         raise RunFinished(f"the run in {out} is finished: there is nothing to go on with")
-    overrides: dict[str, Any] = {
-        "model": str(last) if resume else config.architecture,
-        "resume": str(last) if resume else False,
-        "pretrained": str(config.weights) if config.weights and not resume else False,
-        "data": "records",
+    save_config(config, out)
+    ScanTrainer(overrides=_trainer_settings(config, out, last if resume else None)).train()
+    return last
+
+
+def _trainer_settings(config: TrainingConfig, out: Path, checkpoint: Path | None) -> dict[str, Any]:
+    """What Ultralytics has to know."""
+    return {
+        "model": str(checkpoint or config.architecture),
+        "resume": str(checkpoint) if checkpoint else False,
+        "pretrained": str(config.weights) if config.weights and not checkpoint else False,
+        "data": config.model_dump_json(),
         "imgsz": config.size,
         "epochs": config.epochs,
         "time": config.hours,
@@ -190,14 +230,9 @@ def train(config: TrainingConfig, out: Path, *, resume: bool = False) -> Path:
         "deterministic": False,
         "device": config.device,
         "plots": False,
-        "patience": 0,
+        "patience": config.patience,
         "project": str(out.parent.resolve()),
         "name": out.name,
         "exist_ok": True,
         "workers": config.workers,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    resolved = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-    (out / "config.yaml").write_text(resolved, encoding="utf-8")
-    ScanTrainer(config, overrides).train()
-    return last

@@ -22,6 +22,9 @@ from xray_training.projection.reading import Reading, read_scan
 from xray_training.projection.threat import Threat, simulated_threat
 from xray_training.simulator.draw import Draw
 
+PROJECTED = "projected"
+"""Key of a record's metadata that names the labels projected into the scan."""
+
 _ATTEMPTS = 5
 _CUT_OUT_SHARE = 0.5
 
@@ -118,11 +121,13 @@ def _threat(label: str, plan: Plan, reading: Reading, draw: Draw) -> Threat:
 def _row(file: str, record: ScanRecord, boxes: Sequence[LabelledBox]) -> tuple[str, ...]:
     """A line of the manifest; the picture is written with its stretch undone."""
     originals = [box.original for box in boxes]
+    added = [box.label for box in boxes[len(record.boxes) :]]
+    metadata = {**record.metadata, PROJECTED: ", ".join(added)}
     return (
         *(file, record.source, record.scanner, record.split, record.group, record.block),
         "",
         json.dumps(originals) if any(originals) else "",
-        json.dumps(dict(record.metadata)) if record.metadata else "",
+        json.dumps(metadata),
         json.dumps(sorted(record.annotated)),
     )
 

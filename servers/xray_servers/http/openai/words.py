@@ -60,6 +60,8 @@ def _limits(report: ThreatReport) -> Iterator[str]:
         yield f"Could not be looked into: {'; '.join(map(_opaque, report.opaque_regions))}."
     if report.not_assessed:
         yield f"Not looked for: {_labels(report.not_assessed)}."
+    if report.not_validated:
+        yield f"Looked for, but validated on simulated scans alone: {_labels(report.not_validated)}."
 
 
 def _of_explanation(explanation: Explanation) -> Iterator[str]:

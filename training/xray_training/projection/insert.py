@@ -89,7 +89,7 @@ def _place(reading: Reading, threat: Threat, draw: Draw) -> tuple[int, int] | No
     brightness = reading.pixels[top:bottom, left:right].mean(axis=2) / max(
         float(np.mean(reading.palette.background)), 1.0
     )
-    transmission = np.asarray(cv2.blur(brightness, (5, 5))) ** (1 / reading.palette.gamma)
+    transmission = np.asarray(cv2.blur(brightness, (5, 5))).clip(0) ** (1 / reading.palette.gamma)
     kernel = np.ones((15, 15), np.uint8)
     bag = np.asarray(cv2.morphologyEx((transmission < _BAG_TRANSMISSION).astype(np.uint8), cv2.MORPH_CLOSE, kernel))
     dense = transmission < _DENSE

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from xray_agent_tools.errors import (
     AccessDenied,
@@ -43,6 +43,7 @@ _SHORTEST_BASE64 = 64
 _BASE64_CHARACTERS = re.compile(r"[A-Za-z0-9+/_=\-\s]+")
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "I;16", "I;16B", "I;16L", "I"})
 _GREY_CHROMA = 6
+_SAMPLED_PX = 256
 _header_lock = threading.Lock()
 
 
@@ -331,14 +332,15 @@ def _rgb_of(picture: Image.Image) -> NDArray[np.uint8]:
             "Pillow is set to accept truncated pictures", hint="leave ImageFile.LOAD_TRUNCATED_IMAGES at False"
         )
     try:
-        upright = ImageOps.exif_transpose(picture)
+        turned = ExifTags.Base.Orientation in picture.getexif()
+        upright = ImageOps.exif_transpose(picture) if turned else picture
         if upright.mode.startswith("I"):
             return _grey_to_rgb(_eight_bits(np.asarray(upright)))
         if upright.mode in {"LA", "PA", "RGBA"} or "transparency" in upright.info:
             layered = upright.convert("RGBA")
             white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
             upright = Image.alpha_composite(white, layered)
-        return np.array(upright.convert("RGB"))
+        return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
     except (XrayToolsError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them stumble over
@@ -408,6 +410,7 @@ def _hash_of_array(array: NDArray[Any]) -> str:
 def _view(pixels: NDArray[np.uint8], sha256: str) -> ScanView:
     frozen = np.ascontiguousarray(pixels)
     frozen.setflags(write=False)
-    sample = frozen[:: max(1, frozen.shape[0] // 256), :: max(1, frozen.shape[1] // 256)].astype(np.int16)
-    chroma = sample.max(axis=2) - sample.min(axis=2)
+    sample = frozen[:: -(-frozen.shape[0] // _SAMPLED_PX), :: -(-frozen.shape[1] // _SAMPLED_PX)]
+    red, green, blue = sample[..., 0], sample[..., 1], sample[..., 2]
+    chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     return ScanView(frozen, sha256, bool(np.mean(chroma > _GREY_CHROMA) < 0.01))

@@ -14,8 +14,8 @@ from xray_agent_tools import progress
 from xray_agent_tools.declaration.assessor import assess, read_declaration
 from xray_agent_tools.declaration.policy import Policy, load_policy
 from xray_agent_tools.detector.onnx import OnnxDetector
-from xray_agent_tools.detector.package import load_package
-from xray_agent_tools.detector.preprocess import content_box, luminance
+from xray_agent_tools.detector.package import ModelPackage, load_package
+from xray_agent_tools.detector.preprocess import Content
 from xray_agent_tools.detector.protocol import Detector, RawDetection, detect_all
 from xray_agent_tools.errors import InvalidArgument, XrayToolsError
 from xray_agent_tools.evidence.material import material_in
@@ -34,7 +34,6 @@ from xray_agent_tools.report import (
     Explanation,
     ImageIdentity,
     ModelIdentity,
-    OpaqueRegion,
     Quality,
     QualityIssue,
     Severity,
@@ -42,6 +41,7 @@ from xray_agent_tools.report import (
     Threshold,
     Verdict,
     View,
+    is_threat,
 )
 from xray_agent_tools.scan import DEFAULT_LIMITS, Scan, ScanLimits, ScanSource, ScanView, load_scan
 from xray_agent_tools.taxonomy import taxonomy
@@ -68,6 +68,7 @@ class _Look:
     """A request whose scan is read and examined: what is left is to run the network."""
 
     bag: Scan
+    contents: list[Content]
     wanted: frozenset[str] | None
     floor: float | None
     most: int | None
@@ -239,8 +240,9 @@ class Screener:
         wanted = _check_labels(request.labels)
         floor = _check_confidence(request.min_confidence)
         bag = self.load(request.scan)
-        issues, visible = self._examine(bag, wanted, self.detector)
-        return _Look(bag, wanted, floor, most, request.detail, issues, visible, started)
+        contents = [Content(view.pixels) for view in bag.views]
+        issues, visible = self._examine(contents, wanted, self.detector)
+        return _Look(bag, contents, wanted, floor, most, request.detail, issues, visible, started)
 
     def _finish(self, looks: Sequence[_Look]) -> list[ThreatReport]:
         """Run the network on every view of every look, and report each."""
@@ -249,7 +251,7 @@ class Screener:
         views, floors, steps = [], [], []
         for look in looks:
             for index in look.visible:
-                views.append(look.bag.views[index].pixels)
+                views.append(look.contents[index])
                 floors.append(lowest if look.floor is None else min(lowest, look.floor))
                 steps.append(f"looking at view {index + 1} of {len(look.bag.views)}")
         found = iter(detect_all(detector, views, floors, lambda number: progress.report(steps[number])))
@@ -353,15 +355,15 @@ class Screener:
         return picture_of(bag, report, detection_id=detection_id, view=view, boxes=boxes)
 
     def _examine(
-        self, bag: Scan, wanted: frozenset[str] | None, detector: Detector
+        self, contents: Sequence[Content], wanted: frozenset[str] | None, detector: Detector
     ) -> tuple[list[QualityIssue], list[int]]:
         """What is wrong with a bag's views, and the indices of those that are worth looking at."""
         size = detector.package.manifest.input_size
         issues: list[QualityIssue] = []
         visible = []
-        for index, view in enumerate(bag.views):
-            found = view_issues(view.pixels, size)
-            where = f"view {index + 1}: " if len(bag.views) > 1 else ""
+        for index, content in enumerate(contents):
+            found = view_issues(content, size)
+            where = f"view {index + 1}: " if len(contents) > 1 else ""
             issues += [issue.model_copy(update={"text": where + issue.text}) for issue in found]
             if not any(issue.code in FATAL for issue in found):
                 visible.append(index)
@@ -392,20 +394,28 @@ def _report(look: _Look, found: Sequence[tuple[int, list[RawDetection]]], detect
     verdict = _verdict(detections, usable=not issues)
     unseen = taxonomy().outside(detector.package.manifest.labels if look.visible else ())
     not_assessed = unseen if wanted is None else [x for x in taxonomy().labels if x in unseen or x not in wanted]
+    not_validated = [label for label in _unproven(detector.package) if label not in not_assessed]
     listed = _first(detections, look.most, _alarms)
     return ThreatReport(
         scan_id=bag.scan_id,
         verdict=verdict,
-        summary=summarise(verdict, detections, issues, len(not_assessed), look.detail),
+        summary=summarise(verdict, detections, issues, len(not_assessed), len(not_validated), look.detail),
         detections=listed,
         left_out=len(detections) - len(listed),
         quality=Quality(usable=not issues, issues=issues),
-        opaque_regions=_opaque(bag, look.visible),
+        opaque_regions=[region for index in look.visible for region in opaque_regions(look.contents[index], index)],
         not_assessed=not_assessed,
+        not_validated=not_validated,
         model=_identity(detector, listed, look.detail),
         image=_image(bag),
         timing_ms=round((time.perf_counter() - look.started) * 1000, 1),
     )
+
+
+def _unproven(package: ModelPackage) -> list[str]:
+    """Threats that only simulated scans validated, in the taxonomy's order."""
+    unproven = {label for label, evidence in package.evidence.items() if evidence == "simulated_scans"}
+    return [label for label in taxonomy().labels if label in unproven and is_threat(taxonomy().item(label).severity)]
 
 
 def _detections(look: _Look, looked: Sequence[tuple[int, list[RawDetection]]], detector: Detector) -> list[Detection]:
@@ -420,7 +430,6 @@ def _detections(look: _Look, looked: Sequence[tuple[int, list[RawDetection]]], d
         and (box.confidence >= package.thresholds[box.label] or (floor is not None and box.confidence >= floor))
     ]
     found.sort(key=lambda entry: (_SEVERITY_ORDER[taxonomy().item(entry[1].label).severity], -entry[1].confidence))
-    greys = [luminance(view.pixels) for view in bag.views] if found else []
     detections = []
     for number, (index, raw) in enumerate(found, start=1):
         view = bag.views[index]
@@ -439,7 +448,7 @@ def _detections(look: _Look, looked: Sequence[tuple[int, list[RawDetection]]], d
                 view=index,
                 box=box,
                 region=region_of(*centre, view.width, view.height),
-                occlusion=occlusion_in(greys[index], box),
+                occlusion=occlusion_in(look.contents[index].grey, box),
                 material=None if view.greyscale else material_in(view.pixels, box),
                 evidence=package.evidence[raw.label],
             )
@@ -485,14 +494,6 @@ def _verdict(detections: Sequence[Detection], *, usable: bool) -> Verdict:
     if any(detection.alarms for detection in detections):
         return "ALARM"
     return "NO_ALARM" if usable else "UNKNOWN"
-
-
-def _opaque(bag: Scan, visible: Sequence[int]) -> list[OpaqueRegion]:
-    return [
-        region
-        for index in visible
-        for region in opaque_regions(bag.views[index].pixels, content_box(bag.views[index].pixels), index)
-    ]
 
 
 def _identity(detector: Detector, detections: Sequence[Detection], detail: Detail) -> ModelIdentity:

@@ -1,10 +1,11 @@
-"""A model package whose network takes any number of views at once."""
+"""Model packages whose network takes any number of views at once, in the forms that networks come in."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -15,8 +16,15 @@ from xray_agent_tools.detector.package import NETWORK_FILE, load_package, write_
 ANCHORS = 4
 
 
-def batch_package(folder: Path) -> Path:
-    """The default package with a network that sees only how bright a view is; its canary always alarms."""
+Form = Literal["float", "8-bit", "half"]
+
+
+def batch_package(folder: Path, form: Form = "float") -> Path:
+    """The default package with a network that sees only how bright a view is; its canary always alarms.
+
+    The 8-bit form rounds the views to 256 levels and back, as quantised networks do between layers; the half form
+    takes and gives 16-bit numbers.
+    """
     source = load_package("default")
     shutil.copytree(source.folder, folder)
     manifest = source.manifest
@@ -27,12 +35,23 @@ def batch_package(folder: Path) -> Path:
     base[0, 4 + manifest.labels.index(manifest.canary.label), 0] = 0.999
     for anchor in range(1, ANCHORS):
         base[0, 4 + anchor, anchor], slope[0, 4 + anchor, anchor] = 1.2, -0.6 - 0.1 * anchor
+    number = TensorProto.FLOAT16 if form == "half" else TensorProto.FLOAT
+    read = {
+        "float": [helper.make_node("Identity", ["images"], ["seen"])],
+        "half": [helper.make_node("Cast", ["images"], ["seen"], to=TensorProto.FLOAT)],
+        "8-bit": [
+            helper.make_node("QuantizeLinear", ["images", "step", "zero"], ["levels"]),
+            helper.make_node("DequantizeLinear", ["levels", "step", "zero"], ["seen"]),
+        ],
+    }
     nodes = [
-        helper.make_node("ReduceMean", ["images", "axes"], ["mean"], keepdims=0),
+        *read[form],
+        helper.make_node("ReduceMean", ["seen", "axes"], ["mean"], keepdims=0),
         helper.make_node("Unsqueeze", ["mean", "ends"], ["level"]),
         helper.make_node("Mul", ["level", "slope"], ["sloped"]),
         helper.make_node("Add", ["sloped", "base"], ["raw"]),
-        helper.make_node("Clip", ["raw", "low"], ["output0"]),
+        helper.make_node("Clip", ["raw", "low"], ["clipped"]),
+        helper.make_node("Cast", ["clipped"], ["output0"], to=number),
     ]
     constants = {
         "axes": np.array([1, 2, 3]),
@@ -40,13 +59,15 @@ def batch_package(folder: Path) -> Path:
         "slope": slope,
         "base": base,
         "low": np.array(0, dtype=np.float32),
+        "step": np.array(1 / 255, dtype=np.float32),
+        "zero": np.array(0, dtype=np.uint8),
     }
     size = manifest.input_size
     graph = helper.make_graph(
         nodes,
         "brightness",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, size, size])],
-        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, ["batch", 4 + labels, ANCHORS])],
+        [helper.make_tensor_value_info("images", number, ["batch", 3, size, size])],
+        [helper.make_tensor_value_info("output0", number, ["batch", 4 + labels, ANCHORS])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.library.pictures import ScriptedDetector, bag, found, report_with, screener_that_finds
+from tests.library.pictures import ScriptedDetector, bag, found, package_of, report_with, screener_that_finds
 from xray_agent_tools.declaration.policy import embedded_policies, parse_policy
 from xray_agent_tools.detector.protocol import RawDetection
 from xray_agent_tools.errors import InvalidDeclaration, InvalidPolicy
@@ -122,6 +122,24 @@ rules:
     risk: low
     action: CLEAR
 """
+
+
+def test_a_look_that_only_simulated_scans_validated_clears_nothing() -> None:
+    policy = parse_policy(CLEARING.replace("assessed: [gun, knife]", "assessed: [gun, explosive]").encode())
+    unproven = Screener(model=ScriptedDetector(package=package_of("explosive")))
+    answer = unproven.assess_declaration(bag(), declared_items=[], policy=policy)
+    assert answer.report.verdict == "NO_ALARM"
+    assert answer.recommended_action == "REVIEW"
+
+
+def test_everyday_things_are_not_called_undeclared_and_a_bottle_is() -> None:
+    package = package_of("keys", "bottle")
+    screener = Screener(model=ScriptedDetector([found("keys"), found("bottle")], package=package))
+    answer = screener.assess_declaration(bag(), declared_items=["knife"])
+    assert statuses(answer) == [("knife", "declared_not_seen"), ("bottle", "undeclared")]
+    declared = screener.assess_declaration(bag(), declared_items=["keys", "bottle of water"])
+    assert statuses(declared) == [("keys", "declared_and_seen"), ("bottle of water", "declared_and_seen")]
+    assert declared.declaration_match is True
 
 
 def test_a_policy_can_clear_a_finished_look_and_nothing_else() -> None:

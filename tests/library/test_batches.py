@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.library.batches import batch_package
+from tests.library.batches import Form, batch_package
 from tests.library.pictures import bag, encoded
 from xray_agent_tools.detector.onnx import OnnxDetector
 from xray_agent_tools.detector.package import load_package
@@ -51,7 +51,7 @@ def test_a_network_exported_for_batches_says_so_and_the_embedded_one_does_not(de
 @settings(max_examples=15)
 @given(
     views=st.lists(
-        st.tuples(st.integers(0, 254), st.integers(120, 500), st.integers(120, 400), st.floats(0.05, 0.9)),
+        st.tuples(st.integers(0, 254), st.integers(300, 500), st.integers(120, 400), st.floats(0.05, 0.6)),
         min_size=1,
         max_size=5,
     )
@@ -64,6 +64,19 @@ def test_views_looked_at_together_show_what_each_shows_alone(
     together = detector.detect_many(pictures, floors=floors)
     assert together == [detector.detect(view, floor=floor) for view, floor in zip(pictures, floors, strict=True)]
     assert any(together)
+
+
+@pytest.mark.parametrize("form", ["8-bit", "half"])
+def test_networks_in_8_and_16_bits_run_as_they_are(form: Form, detector: OnnxDetector, tmp_path: Path) -> None:
+    other = OnnxDetector(load_package(batch_package(tmp_path / "package", form)))
+    views = [shaded(30), shaded(200)]
+    for full, small in zip(
+        detector.detect_many(views, floors=[0.1, 0.1]), other.detect_many(views, floors=[0.1, 0.1]), strict=True
+    ):
+        assert [box.label for box in small] == [box.label for box in full]
+        for one, two in zip(full, small, strict=True):
+            assert two.confidence == pytest.approx(one.confidence, abs=0.02)
+            assert np.allclose(one.box, two.box, atol=0.5)
 
 
 def test_bags_looked_at_together_have_the_reports_that_each_has_alone(screener: Screener) -> None:

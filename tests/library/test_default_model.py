@@ -142,8 +142,9 @@ def test_guns_on_real_scans_alarm_far_more_often_than_benign_bags(real_scans: Pa
 
 @pytest.mark.scans
 def test_nearly_every_real_scan_is_recognised_as_one(real_scans: Path) -> None:
+    from xray_agent_tools.detector.preprocess import Content
     from xray_agent_tools.evidence.quality import view_issues
 
     files = sorted((real_scans / "images" / "test").glob("*.jpg"))[::20]
-    unusable = [path.name for path in files if view_issues(load_scan(path).views[0].pixels, 320)]
+    unusable = [path.name for path in files if view_issues(Content(load_scan(path).views[0].pixels), 320)]
     assert len(unusable) <= 0.03 * len(files), unusable

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from tests.library.pictures import BLACK, ScriptedDetector, bag, found, screener_that_finds
+from tests.library.pictures import BLACK, KNOWN, ScriptedDetector, bag, found, package_of, screener_that_finds
 from xray_agent_tools import screener as screener_module
 from xray_agent_tools.detector.onnx import OnnxDetector
 from xray_agent_tools.detector.package import load_package
@@ -126,7 +126,7 @@ def test_min_confidence_lists_weaker_boxes_and_leaves_the_verdict() -> None:
 
 
 def test_a_high_min_confidence_hides_no_alarm() -> None:
-    threshold = load_package("default").thresholds["gun"]
+    threshold = package_of().thresholds["gun"]
     report = screener_that_finds(found("gun", min(threshold + 0.01, 1.0))).detect_threats(bag(), min_confidence=1.0)
     assert report.verdict == "ALARM"
 
@@ -135,7 +135,7 @@ def test_full_detail_gives_every_operating_point() -> None:
     screener = screener_that_finds(found("gun"))
     concise, full = (screener.detect_threats(bag(), detail=detail) for detail in ("concise", "full"))
     assert [threshold.label for threshold in concise.model.thresholds] == ["gun"]
-    assert len(full.model.thresholds) == len(load_package("default").manifest.labels)
+    assert len(full.model.thresholds) == len(KNOWN)
     assert "d1: gun" in full.summary
 
 
@@ -271,8 +271,7 @@ def test_a_network_that_goes_blind_is_noticed_by_the_canary(monkeypatch: pytest.
 STAGES: list[str] = [
     "load_scan",
     "view_issues",
-    "luminance",
-    "content_box",
+    "Content",
     "opaque_regions",
     "material_in",
     "occlusion_in",
@@ -313,7 +312,7 @@ def test_a_fault_at_any_stage_never_leads_to_no_alarm(
 @given(st.lists(st.tuples(st.sampled_from(["gun", "knife", "lighter"]), st.floats(0, 1)), max_size=8))
 @settings(deadline=None, max_examples=40)
 def test_the_verdict_is_alarm_exactly_if_a_box_reaches_its_operating_point(boxes: list[tuple[str, float]]) -> None:
-    thresholds = load_package("default").thresholds
+    thresholds = package_of().thresholds
     report = screener_that_finds(*[found(label, confidence) for label, confidence in boxes]).detect_threats(bag())
     expected = any(confidence >= thresholds[label] for label, confidence in boxes)
     assert report.verdict == ("ALARM" if expected else "NO_ALARM")
@@ -345,3 +344,35 @@ def test_one_screener_answers_many_threads_alike() -> None:
 def test_the_other_tools_refuse_a_broken_scan_too(call: Callable[[Screener], object]) -> None:
     with pytest.raises(InvalidScan):
         call(screener_that_finds())
+
+
+# --- what alarms, and what nobody validated
+
+
+def test_everyday_things_and_those_of_low_severity_are_listed_and_do_not_alarm() -> None:
+    package = package_of("bottle", "laptop", "explosive")
+    quiet = Screener(model=ScriptedDetector([found("bottle"), found("laptop")], package=package)).detect_threats(bag())
+    assert [(item.label, item.severity, item.alarms) for item in quiet.detections] == [
+        ("bottle", "low", False),
+        ("laptop", "none", False),
+    ]
+    assert quiet.verdict == "NO_ALARM"
+    loud = Screener(model=ScriptedDetector([found("explosive")], package=package)).detect_threats(bag())
+    assert (loud.verdict, loud.detections[0].evidence) == ("ALARM", "simulated_scans")
+
+
+def test_a_report_names_the_threats_that_only_simulated_scans_validated() -> None:
+    screener = Screener(model=ScriptedDetector(package=package_of("explosive", "dart", "laptop", "bottle")))
+    report = screener.detect_threats(bag())
+    assert report.not_validated == ["explosive", "dart"]
+    assert "the look for 2 more was validated on simulated scans alone" in report.summary
+    assert screener.detect_threats(bag(), labels=["gun", "dart"]).not_validated == ["dart"]
+    assert screener_that_finds().detect_threats(bag()).not_validated == []
+
+
+def test_nothing_is_unvalidated_on_a_scan_that_was_not_looked_at() -> None:
+    screener = Screener(model=ScriptedDetector(package=package_of("explosive")))
+    report = screener.detect_threats(np.full((99, 99), 255, np.uint8))
+    assert report.verdict == "UNKNOWN"
+    assert "explosive" in report.not_assessed
+    assert report.not_validated == []

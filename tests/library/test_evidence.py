@@ -8,10 +8,10 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
 from tests.library.pictures import BLACK, BLUE, GREEN, ORANGE, bag
-from xray_agent_tools.detector.preprocess import Placement, content_box, flatten_field, luminance, place
+from xray_agent_tools.detector.preprocess import Content, Placement, content_box, flatten_field, luminance, place
 from xray_agent_tools.evidence.material import material_in
-from xray_agent_tools.evidence.occlusion import occlusion_in
-from xray_agent_tools.evidence.opacity import opaque_regions, opaque_share
+from xray_agent_tools.evidence.occlusion import FEATURES, FITTED, occlusion_in
+from xray_agent_tools.evidence.opacity import opaque_regions
 from xray_agent_tools.evidence.quality import view_issues
 from xray_agent_tools.evidence.region import region_of
 from xray_agent_tools.report import Box
@@ -59,39 +59,92 @@ def test_material_shares_sum_to_one(pixels: NDArray[np.uint8], x: float, y: floa
         assert sum(material.model_dump().values()) == pytest.approx(1, abs=1e-6)
 
 
-def test_an_item_on_an_empty_belt_is_not_occluded_and_one_inside_a_thick_block_is() -> None:
-    grey = np.full((100, 100), 255, np.uint8)
-    grey[40:60, 40:60] = 60
-    box = Box(x_min=40, y_min=40, x_max=60, y_max=60)
-    alone = occlusion_in(grey, box)
-    buried = occlusion_in(np.full((100, 100), 60, np.uint8), box)
+def test_a_material_is_that_of_the_item_and_not_of_what_lies_around_it() -> None:
+    pixels = np.full((100, 100, 3), ORANGE, np.uint8)
+    both = np.multiply(ORANGE, BLUE) // 255
+    pixels[40:60, 40:60] = both
+    material = material_in(pixels, Box(x_min=38, y_min=38, x_max=62, y_max=62))
+    assert material is not None
+    assert material.metal == 1.0
+
+
+def test_a_box_in_which_nothing_stands_out_has_the_material_of_everything_in_it() -> None:
+    material = material_in(plain(ORANGE, side=100), WHOLE)
+    assert material is not None
+    assert material.organic == 1.0
+
+
+def test_what_lies_outside_of_the_view_has_no_evidence() -> None:
+    outside = Box(x_min=50, y_min=50, x_max=60, y_max=60)
+    assert material_in(plain(ORANGE), outside) is None
+    assert occlusion_in(luminance(plain(ORANGE)), outside) is None
+
+
+def steel_bar(*, covered: bool) -> tuple[NDArray[np.uint8], Box]:
+    """A bar on a belt, or under a larger and thicker block; attenuations add, so luminances multiply."""
+    grey = np.full((300, 300), 255, np.uint8)
+    grey[140:160, 80:220] = 70
+    if covered:
+        grey[60:240, 40:260] = (grey[60:240, 40:260].astype(int) * 40 // 255).astype(np.uint8)
+    return grey, Box(x_min=80, y_min=140, x_max=220, y_max=160)
+
+
+def test_an_item_on_an_empty_belt_is_not_occluded_and_one_under_a_thick_block_is() -> None:
+    alone, covered = (occlusion_in(*steel_bar(covered=covered)) for covered in (False, True))
     assert alone is not None
-    assert buried is not None
-    assert (alone.occluded, buried.occluded) == (False, True)
-    assert alone.score < 0.05
-    assert buried.score > 0.95
+    assert covered is not None
+    assert (alone.occluded, covered.occluded) == (False, True)
+    assert alone.score < covered.score - 0.2
+
+
+def test_occlusion_is_the_same_in_a_mirror() -> None:
+    grey = luminance(bag())
+    box = Box(x_min=60, y_min=66, x_max=90, y_max=100)
+    mirrored = Box(x_min=grey.shape[1] - 90, y_min=66, x_max=grey.shape[1] - 60, y_max=100)
+    found, turned = occlusion_in(grey, box), occlusion_in(np.ascontiguousarray(grey[:, ::-1]), mirrored)
+    assert found is not None
+    assert turned is not None
+    assert found.score == pytest.approx(turned.score, abs=0.02)
+
+
+@given(PIXELS, st.floats(-20, 60), st.floats(-20, 60), st.floats(0.1, 60), st.floats(0.1, 60))
+def test_any_box_on_any_picture_has_a_finite_occlusion_or_none(
+    pixels: NDArray[np.uint8], x: float, y: float, width: float, height: float
+) -> None:
+    occlusion = occlusion_in(luminance(pixels), Box(x_min=x, y_min=y, x_max=x + width, y_max=y + height))
+    assert occlusion is None or occlusion.occluded == (occlusion.score >= 0.5)
+
+
+def test_weights_are_given_for_every_measure() -> None:
+    assert {len(part) for part in FITTED[1:]} == {len(FEATURES)}
+    assert all(low < high for low, high in zip(FITTED.lowest, FITTED.highest, strict=True))
 
 
 def test_occlusion_of_a_box_that_fills_the_view_is_not_guessed() -> None:
     assert occlusion_in(np.full((40, 40), 60, np.uint8), WHOLE) is None
 
 
+def content_area(content: Content) -> int:
+    left, top, right, bottom = content.box
+    return (right - left) * (bottom - top)
+
+
 def test_a_dark_block_is_one_opaque_region_where_it_lies() -> None:
     pixels = bag()
     pixels[80:140, 100:200] = BLACK
-    content = content_box(pixels)
-    (region,) = opaque_regions(pixels, content, 0)
+    content = Content(pixels)
+    (region,) = opaque_regions(content, 0)
     assert abs(region.box.x_min - 100) <= 5
     assert abs(region.box.y_max - 140) <= 5
-    assert region.share == pytest.approx(opaque_share(pixels, content), abs=0.02)
+    assert region.share == pytest.approx(100 * 60 / content_area(content), abs=0.02)
 
 
 def test_a_bag_without_dark_parts_has_no_opaque_region() -> None:
-    assert opaque_regions(bag(), content_box(bag()), 0) == []
+    assert opaque_regions(Content(bag()), 0) == []
 
 
 def test_a_scan_like_picture_has_no_quality_issue() -> None:
-    assert view_issues(bag(), 320) == []
+    assert view_issues(Content(bag()), 320) == []
 
 
 def strip_of_bags() -> NDArray[np.uint8]:
@@ -127,12 +180,12 @@ def speck() -> NDArray[np.uint8]:
     ],
 )
 def test_what_a_detector_cannot_be_believed_on_is_an_issue(pixels: NDArray[np.uint8], code: str) -> None:
-    assert [issue.code for issue in view_issues(pixels, 320)] == [code]
+    assert [issue.code for issue in view_issues(Content(pixels), 320)] == [code]
 
 
 @given(PIXELS)
 def test_every_picture_can_be_judged(pixels: NDArray[np.uint8]) -> None:
-    assert [issue.code for issue in view_issues(pixels, 320)] in ([], ["too_small"])
+    assert [issue.code for issue in view_issues(Content(pixels), 320)] in ([], ["too_small"])
 
 
 def test_the_content_box_holds_the_bag_with_a_margin() -> None:

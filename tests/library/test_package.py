@@ -122,10 +122,26 @@ def test_boxes_are_decoded_mapped_back_and_clipped() -> None:
     output[:4, 2] = (0, 0, 60, 60)
     output[5, 2] = 0.7
     placement = Placement(offset_x=10, offset_y=20, scale=2.0, pad_x=0, pad_y=4)
-    boxes = decode(output, manifest, placement, width=200, height=200, floor=0.05)
+    boxes = decode(output, manifest, placement, within=(0, 0, 200, 200), floor=0.05)
     assert [box.label for box in boxes] == list(manifest.labels[:2])
     assert boxes[0].box == (50.0, 63.0, 70.0, 73.0)
     assert boxes[1].box == (0.0, 3.0, 25.0, 33.0)
+
+
+def test_a_cap_on_boxes_never_cuts_off_an_alarm_behind_more_certain_ones_that_do_not_alarm() -> None:
+    package = load_package("default")
+    order = sorted(package.thresholds, key=lambda label: package.thresholds[label])
+    easy, hard = (package.manifest.labels.index(label) for label in (order[0], order[-1]))
+    scores = [package.manifest.calibration.score(package.thresholds[label]) for label in (order[0], order[-1])]
+    output = np.zeros((4 + len(package.manifest.labels), 1601), np.float32)
+    output[:2] = 5 + 10 * np.stack([np.arange(1601) % 40, np.arange(1601) // 40])
+    output[2:4] = 8
+    output[4 + hard, :1600] = 0.9 * scores[1]
+    output[4 + easy, 1600] = scores[0] + 0.01
+    assert output[4 + easy].max() < output[4 + hard].max()
+    boxes = decode(output, package.manifest, Placement(0, 0, 1.0, 0, 0), within=(0, 0, 500, 500), floor=0.01)
+    assert len(boxes) == 200
+    assert order[0] in {box.label for box in boxes}
 
 
 def test_overlapping_boxes_of_one_class_are_merged_and_of_two_kept() -> None:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from xray_agent_tools.declaration.policy import problems_of
-from xray_agent_tools.detector.package import Precision
+from xray_agent_tools.detector.package import Precision, SecondLook
 from xray_agent_tools.errors import XrayToolsError, outcome_of
 from xray_training.commands import download, inspect, prepare, simulate
 from xray_training.datasets.record import DatasetError
@@ -134,6 +134,7 @@ def detector(config_file: Path, folders: tuple[Path, ...], out: Path, resume: bo
     type=click.Choice(get_args(Precision)),
     help="Form of the network; when not given, 8 bits if that is as accurate and faster, else full.",
 )
+@click.option("--second-look", is_flag=True, help="Look again, enlarged, at what the first look doubts.")
 @click.option("--remark", "remarks", multiple=True, help="Something to say in the card; repeatable.")
 def export(
     run_folder: Path,
@@ -145,6 +146,7 @@ def export(
     canary_label: str,
     false_alarms: float,
     precision: Precision | None,
+    second_look: bool,
     remarks: tuple[str, ...],
 ) -> None:
     """Export a run's last checkpoint as a model package.
@@ -175,6 +177,7 @@ def export(
             canary_label=canary_label,
             false_alarm_rate=false_alarms,
             precision=precision,
+            second_look=SecondLook() if second_look else None,
             remarks=remarks,
         )
         package = write_package(plan)

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_agent_tools.detector.look import look
-from xray_agent_tools.detector.package import ModelPackage
-from xray_agent_tools.detector.protocol import RawDetection
+from xray_agent_tools.detector.look import NetworkDetector
+from xray_agent_tools.detector.package import ModelPackage, SecondLook
 from xray_agent_tools.detector.runtime import load_runtime
 from xray_agent_tools.errors import Misconfigured, ModelUnavailable
 
@@ -20,33 +19,42 @@ PREFERRED_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CP
 """Execution providers, best first; the ones that this installation has are used."""
 
 
-class OnnxDetector:
-    """Runs a model package with ONNX Runtime. A session may be used from several threads."""
+class OnnxDetector(NetworkDetector):
+    """Runs a model package with ONNX Runtime. A session may be used from several threads.
 
-    def __init__(self, package: ModelPackage, *, providers: Sequence[str] | None = None, threads: int = 0) -> None:
+    Networks with 8-bit weights (QuantizeLinear and DequantizeLinear) and with 16-bit ones run as they are.
+    """
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        *,
+        providers: Sequence[str] | None = None,
+        threads: int = 0,
+        content_crop: bool | None = None,
+        second_look: SecondLook | bool | None = None,
+    ) -> None:
         """Load the network.
 
         Args:
             package: a checked model package.
             providers: execution providers, best first; the preferred ones that are there when not given.
             threads: threads for one inference; 0 takes one for each core.
+            content_crop: as for :class:`NetworkDetector`.
+            second_look: as for :class:`NetworkDetector`.
 
         Raises:
             ModelUnavailable: the network cannot be loaded or is not what its manifest says.
             Misconfigured: ONNX Runtime is missing or broken.
         """
-        self._package = package
+        super().__init__(package, content_crop=content_crop, second_look=second_look)
         self._session = _open_session(package, providers, threads)
         metadata = self._session.get_modelmeta().custom_metadata_map
         package.check_names(_class_names(metadata.get("names", "{}")))
         first = self._session.get_inputs()[0]
         self._input = first.name
+        self._type = np.float16 if first.type == "tensor(float16)" else np.float32
         self._takes_batches = not isinstance(first.shape[0], int)
-
-    @property
-    def package(self) -> ModelPackage:
-        """The model package it runs."""
-        return self._package
 
     @property
     def backend(self) -> str:
@@ -58,24 +66,9 @@ class OnnxDetector:
         """Whether the network was exported for any number of views."""
         return self._takes_batches
 
-    def detect(self, pixels: NDArray[np.uint8], *, floor: float) -> list[RawDetection]:
-        """Every box with at least the given confidence, most certain first.
-
-        Raises:
-            ModelUnavailable: the network failed.
-        """
-        return look(self._run, [pixels], self._package.manifest, floors=[floor])[0]
-
-    def detect_many(self, views: Sequence[NDArray[np.uint8]], *, floors: Sequence[float]) -> list[list[RawDetection]]:
-        """The same for several views, in one run of the network, which has to take batches.
-
-        Raises:
-            ModelUnavailable: the network failed.
-        """
-        return look(self._run, views, self._package.manifest, floors=floors)
-
     def _run(self, network_input: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(self._session.run(None, {self._input: network_input})[0], dtype=np.float32)
+        fed = {self._input: network_input.astype(self._type, copy=False)}
+        return np.asarray(self._session.run(None, fed)[0], dtype=np.float32)
 
 
 def _open_session(package: ModelPackage, providers: Sequence[str] | None, threads: int) -> Any:
@@ -83,6 +76,7 @@ def _open_session(package: ModelPackage, providers: Sequence[str] | None, thread
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or cores()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     # Threads that spin while they wait take the cores from the processes beside this one, and gain nothing alone.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     available = onnxruntime.get_available_providers()

@@ -21,6 +21,9 @@ from xray_agent_tools.errors import ModelUnavailable
 from xray_agent_tools.report import Evidence, Share
 from xray_agent_tools.taxonomy import taxonomy
 
+Precision = Literal["fp32", "fp16", "int8"]
+"""Form of a network: as trained, stored in half precision, or computed in 8 bits."""
+
 NETWORK_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
 
@@ -85,12 +88,59 @@ class Score(_Part):
     support: int = Field(ge=0)
 
 
+class EvidenceFigure(_Part):
+    """What a piece of computed evidence was found to be worth.
+
+    ``low`` and ``high`` bound the 95 % interval; ``baseline`` is what a trivial answer gets on the same objects, and
+    ``against`` says which; ``support`` counts the objects.
+    """
+
+    name: str
+    value: float
+    low: float
+    high: float
+    baseline: float
+    against: str
+    scans: str
+    support: int = Field(ge=0)
+
+
 class Canary(_Part):
     """A scan with a known threat that must alarm."""
 
     file: str
     sha256: str
     label: str
+
+
+class SecondLook(_Part):
+    """When and how a view is looked at again, enlarged.
+
+    ``lowest`` is the share of its class' operating point from which a box that does not alarm counts as doubted;
+    ``most`` bounds the windows looked at on one view; ``zoom`` is how many times smaller than the first look's region
+    the longer side of a window is; ``margin`` is the room that a doubted box needs inside a window on every side, as a
+    share of the box's own side.
+    """
+
+    lowest: float = Field(0.5, gt=0, lt=1)
+    most: int = Field(2, ge=1, le=8)
+    zoom: float = Field(2.0, gt=1, le=8)
+    margin: float = Field(0.25, ge=0, le=2)
+
+
+class Variant(_Part):
+    """A form of the network, measured when it was exported.
+
+    ``recall`` is the mean over classes and over false-alarm rates of 0.5, 1, 2, 5 and 10 % on held-out scans;
+    ``relative_time`` is a run's median time beside the first variant's, or for a second look the time of looks with it
+    beside that of first looks alone.
+    """
+
+    precision: Precision
+    second_look: bool = False
+    recall: Share
+    relative_time: float = Field(gt=0)
+    megabytes: float = Field(gt=0)
 
 
 class Manifest(_Part):
@@ -105,6 +155,14 @@ class Manifest(_Part):
     look: Literal["content", "bags"] = Field(
         "content", description="What is placed in the input: all content, or a bag."
     )
+    content_crop: bool = Field(
+        True, description="Whether the first look is at the content only, or at the whole frame."
+    )
+    second_look: SecondLook | None = Field(
+        None, description="How doubted regions are looked at again; null: not at all."
+    )
+    precision: Precision = Field("fp32", description="How weights are stored and convolutions computed.")
+    variants: tuple[Variant, ...] = Field((), description="Forms of the network that were compared.")
     head: Literal["raw"] = Field(description="Output layout: (1, 4 + classes, anchors), centre boxes and scores.")
     classes: tuple[OperatingPoint, ...] = Field(min_length=1)
     calibration: Calibration
@@ -113,6 +171,9 @@ class Manifest(_Part):
     canary: Canary
     licence: str
     statement: str
+    evidence_worth: tuple[EvidenceFigure, ...] = Field(
+        (), description="What occlusion and material were found to be worth on simulated scans."
+    )
     remarks: tuple[str, ...] = Field((), description="What a reader of the figures has to know about how it was made.")
 
     @model_validator(mode="after")

@@ -6,11 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_agent_tools.detector.package import Manifest
-from xray_agent_tools.detector.preprocess import Placement
+from xray_agent_tools.detector.preprocess import Placement, Region
 from xray_agent_tools.detector.protocol import RawDetection
 
+MOST_DETECTIONS = 200
+"""Most boxes on one view."""
+
 _MOST_CANDIDATES = 1000
-_MOST_DETECTIONS = 200
 _SMALLEST_SIDE_PX = 1.0
 
 
@@ -19,8 +21,7 @@ def decode(
     manifest: Manifest,
     placement: Placement,
     *,
-    width: int,
-    height: int,
+    within: Region,
     floor: float,
 ) -> list[RawDetection]:
     """Read boxes from a raw head.
@@ -29,12 +30,11 @@ def decode(
         output: shape (4 + classes, anchors): box centres and sizes in network pixels, then scores 0..1.
         manifest: names, calibration and overlap.
         placement: where the view lies in the network input.
-        width: width of the view in pixels.
-        height: height of the view in pixels.
+        within: what of the view the boxes are cut to, in its pixels.
         floor: lowest calibrated confidence to keep.
 
     Returns:
-        Boxes inside the view, most certain first.
+        Boxes inside that region, in pixels of the view, most certain first.
 
     Raises:
         ValueError: the output's shape is not the manifest's, or it holds values that are no numbers.
@@ -43,19 +43,21 @@ def decode(
         raise ValueError(f"the output's shape is {output.shape}")
     if not np.isfinite(output).all():
         raise ValueError("the output holds NaN or infinite values")
-    scores = output[4:].T
-    anchors, classes = np.nonzero(scores >= manifest.calibration.score(floor))
-    best = scores[anchors, classes]
+    scores = output[4:]
+    classes, anchors = np.nonzero(scores >= manifest.calibration.score(floor))
+    best = scores[classes, anchors]
     # What is nearest to alarming comes first, so that the cap never cuts off an alarm behind weaker boxes.
     limits = np.array([manifest.calibration.score(point.threshold) for point in manifest.classes], dtype=np.float32)
     order = np.argsort(limits[classes] - best, kind="stable")[:_MOST_CANDIDATES]
     anchors, classes, best = anchors[order], classes[order], best[order]
     centres, sides = output[:2, anchors].T, output[2:4, anchors].T
     corners = np.concatenate([centres - sides / 2, centres + sides / 2], axis=1)
-    boxes = placement.to_scan(corners).clip(0, np.array([width, height] * 2, dtype=np.float32))
+    boxes = placement.to_scan(corners)
+    left, top, right, bottom = within
+    boxes = boxes.clip(np.array([left, top] * 2, dtype=np.float32), np.array([right, bottom] * 2, dtype=np.float32))
     real = (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= _SMALLEST_SIDE_PX
     boxes, classes, best = boxes[real], classes[real], best[real]
-    kept = suppress(boxes, classes, manifest.overlap)[:_MOST_DETECTIONS]
+    kept = suppress(boxes, classes, manifest.overlap)[:MOST_DETECTIONS]
     found = [
         RawDetection(
             manifest.labels[classes[index]],
@@ -78,11 +80,13 @@ def suppress(boxes: NDArray[np.float32], classes: NDArray[np.intp], overlap: flo
     Returns:
         Indices of the boxes that stay, in order.
     """
+    left = np.arange(len(boxes))
     kept: list[int] = []
-    for index in range(len(boxes)):
-        rivals = [other for other in kept if classes[other] == classes[index]]
-        if not rivals or float(iou(boxes[index], boxes[rivals]).max()) <= overlap:
-            kept.append(index)
+    while left.size:
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        same = (classes[left] == classes[best]) & (iou(boxes[best], boxes[left]) > overlap)
+        left = left[~same]
     return kept
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_agent_tools.detector.package import ModelPackage
+from xray_agent_tools.detector.preprocess import Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,14 @@ class Detector(Protocol):
 
 
 @runtime_checkable
-class BatchDetector(Detector, Protocol):
-    """A detector that can look at several views at once, which saves time where the device has room for them."""
+class ContentDetector(Detector, Protocol):
+    """A detector that computes nothing twice of a view, and may look at several views at once."""
 
     @property
     def takes_batches(self) -> bool:
-        """Whether this one can: its network was exported for any number of views."""
+        """Whether its network takes any number of views, which saves time where the device has room for them."""
 
-    def detect_many(self, views: Sequence[NDArray[np.uint8]], *, floors: Sequence[float]) -> list[list[RawDetection]]:
+    def look(self, contents: Sequence[Content], *, floors: Sequence[float]) -> list[list[RawDetection]]:
         """What :meth:`Detector.detect` gives for each view, with a floor for each.
 
         Raises:
@@ -68,7 +69,7 @@ class BatchDetector(Detector, Protocol):
 
 def detect_all(
     detector: Detector,
-    views: Sequence[NDArray[np.uint8]],
+    views: Sequence[Content],
     floors: Sequence[float],
     begun: Callable[[int], None],
 ) -> list[list[RawDetection]]:
@@ -76,19 +77,23 @@ def detect_all(
 
     Args:
         detector: looks.
-        views: what at; RGB, shape (height, width, 3), 0..255.
+        views: what at.
         floors: for each view the lowest confidence to return, 0..1.
         begun: told the index of each view when its look begins.
 
     Raises:
         ModelUnavailable: the network failed.
     """
-    if isinstance(detector, BatchDetector) and detector.takes_batches and len(views) > 1:
+    prepared = detector if isinstance(detector, ContentDetector) else None
+    if prepared is not None and prepared.takes_batches and len(views) > 1:
         for index in range(len(views)):
             begun(index)
-        return detector.detect_many(views, floors=floors)
+        return prepared.look(views, floors=floors)
     found = []
     for index, (view, floor) in enumerate(zip(views, floors, strict=True)):
         begun(index)
-        found.append(detector.detect(view, floor=floor))
+        if prepared is None:
+            found.append(detector.detect(view.pixels, floor=floor))
+        else:
+            found += prepared.look([view], floors=[floor])
     return found

@@ -8,46 +8,49 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_agent_tools.detector.look import look
-from xray_agent_tools.detector.package import ModelPackage
-from xray_agent_tools.detector.protocol import RawDetection
+from xray_agent_tools.detector.look import NetworkDetector
+from xray_agent_tools.detector.package import ModelPackage, SecondLook
 from xray_agent_tools.errors import Misconfigured, ModelUnavailable
 
 CHECKPOINT_FILE = "model.pt"
 
 
-class UltralyticsDetector:
+class UltralyticsDetector(NetworkDetector):
     """Runs a checkpoint with the names, calibration and thresholds of a model package."""
 
-    def __init__(self, package: ModelPackage, *, checkpoint: Path | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        package: ModelPackage,
+        *,
+        checkpoint: Path | None = None,
+        device: str = "cpu",
+        content_crop: bool | None = None,
+        second_look: SecondLook | bool | None = None,
+    ) -> None:
         """Load the checkpoint.
 
         Args:
             package: a checked model package.
             checkpoint: an Ultralytics ``.pt`` file; the package's ``model.pt`` when not given.
             device: a torch device.
+            content_crop: as for :class:`NetworkDetector`.
+            second_look: as for :class:`NetworkDetector`.
 
         Raises:
             Misconfigured: the extra is not installed.
             ModelUnavailable: the checkpoint is missing, unreadable or has other classes.
         """
-        self._package = package
+        super().__init__(package, content_crop=content_crop, second_look=second_look)
         self._device = device
         self._lock = threading.Lock()
         self._torch, self._network = _load(checkpoint or package.folder / CHECKPOINT_FILE, device)
         package.check_names([str(self._network.names[index]) for index in range(len(self._network.names))])
-
-    @property
-    def package(self) -> ModelPackage:
-        """The model package it runs."""
-        return self._package
 
     @property
     def backend(self) -> str:
@@ -58,22 +61,6 @@ class UltralyticsDetector:
     def takes_batches(self) -> bool:
         """A checkpoint takes any number of views."""
         return True
-
-    def detect(self, pixels: NDArray[np.uint8], *, floor: float) -> list[RawDetection]:
-        """Every box with at least the given confidence, most certain first.
-
-        Raises:
-            ModelUnavailable: the network failed.
-        """
-        return look(self._run, [pixels], self._package.manifest, floors=[floor])[0]
-
-    def detect_many(self, views: Sequence[NDArray[np.uint8]], *, floors: Sequence[float]) -> list[list[RawDetection]]:
-        """The same for several views, in one run.
-
-        Raises:
-            ModelUnavailable: the network failed.
-        """
-        return look(self._run, views, self._package.manifest, floors=floors)
 
     def _run(self, network_input: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._lock, self._torch.inference_mode():

@@ -3,6 +3,9 @@
 Dual-energy scanners paint low effective atomic numbers orange, medium ones green, high ones blue and what
 they cannot penetrate black. The hue bands are those measured on scans of several public datasets: orange
 15..60 degrees, green 75..150, blue 195..240; a pixel counts for the band whose centre is nearest.
+
+A pixel shows the mean along its ray. What the surroundings attenuate is taken off first, so that the colour of a blade
+in a pile of clothes is that of the blade.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from xray_agent_tools.evidence.surroundings import Surroundings, surroundings_of
 from xray_agent_tools.report import Box, Material
 
 _Number = TypeVar("_Number", bound=np.generic)
@@ -22,6 +26,9 @@ OPAQUE_VALUE = 46
 _BELT_VALUE = 235
 _COLOURLESS = 0.06
 _BAND_CENTRES = np.array([36.0, 112.0, 215.0])
+_STANDS_OUT = 1.15
+_FEWEST_PIXELS = 4
+_ATTENUATION = np.log(256 / np.arange(1, 257)).astype(np.float32)
 
 
 def brightest(pixels: NDArray[_Number]) -> NDArray[_Number]:
@@ -45,7 +52,11 @@ def hue_and_saturation(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], 
 
 
 def material_in(pixels: NDArray[np.uint8], box: Box) -> Material | None:
-    """Shares of the attenuating pixels in a box by material colour.
+    """Shares of what stands out in a box by material colour.
+
+    The median attenuation of a ring around the box is taken off every pixel, channel by channel, and pixels that exceed
+    the ring's median by less than 15 % are left out. Where nothing stands out, the shares are those of everything in the
+    box, surroundings included.
 
     Args:
         pixels: RGB of a pseudo-coloured view, shape (height, width, 3), 0..255.
@@ -54,16 +65,45 @@ def material_in(pixels: NDArray[np.uint8], box: Box) -> Material | None:
     Returns:
         The shares, or None if nothing in the box attenuates or shows a colour.
     """
-    patch = pixels[int(box.y_min) : int(np.ceil(box.y_max)), int(box.x_min) : int(np.ceil(box.x_max))].reshape(-1, 3)
-    attenuating = patch[patch.min(axis=1, initial=255) < _BELT_VALUE] if len(patch) else patch
-    if not len(attenuating):
+    place = surroundings_of(pixels, box)
+    if place is None:
         return None
-    opaque = brightest(attenuating) <= OPAQUE_VALUE
-    hue, saturation = hue_and_saturation(attenuating)
-    coloured = ~opaque & (saturation >= _COLOURLESS)
-    distance = np.abs(hue[coloured, None] - _BAND_CENTRES)
+    window = place.window(pixels)
+    inside = place.inside(window).reshape(-1, 3)
+    attenuating = inside.min(axis=1) < _BELT_VALUE
+    opaque = attenuating & (brightest(inside) <= OPAQUE_VALUE)
+    own, stands_out = _without_surroundings(window, place)
+    counts = _counted(own[stands_out & ~opaque], int((opaque & stands_out).sum()))
+    if sum(counts) < _FEWEST_PIXELS:
+        counts = _counted(inside[attenuating & ~opaque], int(opaque.sum()))
+    return _shared(counts)
+
+
+def _without_surroundings(
+    window: NDArray[np.uint8], place: Surroundings
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The box's pixels, shape (n, 3), as they would be without the ring's median, and which of them stand out from it."""
+    attenuation = _ATTENUATION[window]
+    inside = place.inside(attenuation).reshape(-1, 3)
+    ring = place.ring(attenuation)
+    if not len(ring):
+        return place.inside(window).reshape(-1, 3), np.ones(len(inside), dtype=bool)
+    excess = np.maximum(inside - np.median(ring, axis=0), 0)
+    own = np.asarray(np.clip(256 * np.exp(-excess) - 1, 0, 255), dtype=np.uint8)
+    return own, inside.mean(axis=1) > _STANDS_OUT * float(np.median(ring.mean(axis=1)))
+
+
+def _counted(pixels: NDArray[np.uint8], opaque: int) -> list[int]:
+    """Pixels, shape (n, 3), that attenuate and show a colour, by band; and those too dark to tell."""
+    shown = pixels[pixels.min(axis=1, initial=255) < _BELT_VALUE]
+    hue, saturation = hue_and_saturation(shown)
+    distance = np.abs(hue[saturation >= _COLOURLESS, None] - _BAND_CENTRES)
     nearest = np.minimum(distance, 360 - distance).argmin(axis=1)
-    counts = [*np.bincount(nearest, minlength=3)[:3].tolist(), int(opaque.sum())]
+    return [*np.bincount(nearest, minlength=3)[:3].tolist(), opaque]
+
+
+def _shared(counts: list[int]) -> Material | None:
+    """Counts as shares that sum to 1."""
     total = sum(counts)
     if total == 0:
         return None

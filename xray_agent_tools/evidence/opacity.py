@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from xray_agent_tools.detector.preprocess import Content
 from xray_agent_tools.evidence.material import OPAQUE_VALUE, brightest
 from xray_agent_tools.report import Box, OpaqueRegion
 
@@ -13,25 +14,22 @@ _SMALLEST_SHARE = 0.01
 _DARK_SHARE_OF_CELL = 0.7
 
 
-def opaque_share(pixels: NDArray[np.uint8], content: tuple[int, int, int, int]) -> float:
-    """Share (0..1) of the content's pixels that are too dark to tell."""
-    left, top, right, bottom = content
-    return float((brightest(pixels[top:bottom, left:right]) <= OPAQUE_VALUE).mean())
-
-
-def opaque_regions(pixels: NDArray[np.uint8], content: tuple[int, int, int, int], view: int) -> list[OpaqueRegion]:
+def opaque_regions(content: Content, view: int) -> list[OpaqueRegion]:
     """Connected dark regions of at least 1 % of the content, largest first.
 
     Args:
-        pixels: RGB, shape (height, width, 3), 0..255.
-        content: left, top, right, bottom of the part that holds the bag.
+        content: the view.
         view: index to report.
     """
-    left, top, right, bottom = content
-    dark = brightest(pixels[top:bottom, left:right]) <= OPAQUE_VALUE
-    rows = np.linspace(0, dark.shape[0], min(_CELLS, dark.shape[0]) + 1).astype(int)
-    columns = np.linspace(0, dark.shape[1], min(_CELLS, dark.shape[1]) + 1).astype(int)
-    sums = np.add.reduceat(np.add.reduceat(dark.astype(np.float32), rows[:-1], axis=0), columns[:-1], axis=1)
+    left, top, right, bottom = content.box
+    # Luminance is never above the brightest channel, and it is there already: mostly too little is dark.
+    likely = content.grey[top:bottom, left:right] <= OPAQUE_VALUE
+    if np.count_nonzero(likely) < _SMALLEST_SHARE * likely.size:
+        return []
+    dark = brightest(content.pixels[top:bottom, left:right]) <= OPAQUE_VALUE
+    rows, columns = _edges(bottom - top), _edges(right - left)
+    bands = np.add.reduceat(dark.view(np.uint8), rows[:-1], axis=0, dtype=np.uint32)
+    sums = np.add.reduceat(bands, columns[:-1], axis=1)
     filled = sums / np.outer(np.diff(rows), np.diff(columns)) >= _DARK_SHARE_OF_CELL
     regions = []
     for cells in _components(filled):
@@ -46,6 +44,11 @@ def opaque_regions(pixels: NDArray[np.uint8], content: tuple[int, int, int, int]
             )
             regions.append(OpaqueRegion(view=view, box=box, share=round(share, 3)))
     return sorted(regions, key=lambda region: -region.share)
+
+
+def _edges(length: int) -> NDArray[np.intp]:
+    """Where the cells along an axis begin, and where the last one ends."""
+    return np.linspace(0, length, min(_CELLS, length) + 1).astype(np.intp)
 
 
 def _components(filled: NDArray[np.bool_]) -> list[list[tuple[int, int]]]:

@@ -158,5 +158,5 @@ def rescan(pixels: NDArray[np.uint8], settings: Augmentation, rng: np.random.Gen
     if rng.random() < settings.jpeg:
         quality = int(rng.integers(35, 92))
         _, encoded = cv2.imencode(".jpg", result, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        result = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        result = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
     return np.asarray(result, dtype=np.uint8)

@@ -1,44 +1,98 @@
-"""Results as a page and as data."""
+"""Results as data, and as the figures that a model card quotes."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xray_agent_tools.detector.package import Manifest, Score
-from xray_agent_tools.markdown import table
-from xray_evals.detector import FALSE_POSITIVE_RATES, ImageScore, SourceScore
+from xray_evals.assess import Assessment
+from xray_evals.goals import Goal
+from xray_evals.robustness import ChangeScore
+from xray_evals.variants import VariantScore
 
 _CARD_RATE = 0.1
+_DECIMALS = 6
 
 
-def as_data(
-    manifest: Manifest, backend: str, command: str, sources: Sequence[SourceScore], images: Sequence[ImageScore]
-) -> dict[str, Any]:
-    """Everything that was measured, and with what."""
-    return {
-        "model": {"id": manifest.id, "version": manifest.version, "sha256": manifest.sha256, "backend": backend},
-        "command": command,
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything that a run of ``xray-eval detector`` measured.
+
+    Attributes:
+        manifest: the model.
+        backend: what ran it.
+        command: how to measure it again.
+        found: the model's figures.
+        goals: what it has to reach.
+        changes: figures on changed scans, the unchanged ones first; empty if not measured.
+        ablations: the model with one setting of its looks turned round each; empty if not measured.
+        others: other models and the peer; empty if not measured.
+    """
+
+    manifest: Manifest
+    backend: str
+    command: str
+    found: Assessment
+    goals: Sequence[Goal]
+    changes: Sequence[ChangeScore] = ()
+    ablations: Sequence[VariantScore] = ()
+    others: Sequence[VariantScore] = ()
+
+    @property
+    def whole(self) -> VariantScore:
+        """The model's own row beside its variants."""
+        return VariantScore.of(f"{self.manifest.id} {self.manifest.version}", self.found)
+
+
+def as_data(results: Results) -> dict[str, Any]:
+    """Everything that was measured, and with what, ready for JSON; floats have six decimals."""
+    manifest, found = results.manifest, results.found
+    simulated = found.simulated
+    data = {
+        "model": {
+            "id": manifest.id,
+            "version": manifest.version,
+            "sha256": manifest.sha256,
+            "backend": results.backend,
+        },
+        "command": results.command,
         "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
+        "goals": [{**asdict(goal), "met": goal.met, "distance": goal.distance} for goal in results.goals],
         "sources": [
-            {**asdict(s), "map50": s.map50, "map50_95": s.map50_95, "map50_known": s.map50_known} for s in sources
+            {**asdict(s), "map50": s.map50, "map50_95": s.map50_95, "map50_known": s.map50_known} for s in found.sources
         ],
-        "mean_map50": float(np.mean([s.map50 for s in sources])),
-        "images": [asdict(image) for image in images],
+        "mean_map50": found.mean_map50,
+        "images": [asdict(image) for image in found.images],
+        "counted_per_image": sorted(found.counted),
+        "calibration": [asdict(score) for score in found.calibration],
+        "confusion": found.confusion,
+        "simulated": None
+        if simulated is None
+        else {
+            **asdict(simulated),
+            "threats": [score.label for score in simulated.threats],
+            "threats_map50": simulated.threats_map50,
+            "everyday_map50": simulated.everyday_map50,
+        },
+        "robustness": [{**asdict(score), "mean_map50": score.mean_map50} for score in results.changes],
+        "ablations": [asdict(score) for score in (results.whole, *results.ablations)] if results.ablations else [],
+        "others": [asdict(score) for score in (results.whole, *results.others)] if results.others else [],
     }
+    rounded: dict[str, Any] = json.loads(json.dumps(data), parse_float=lambda text: round(float(text), _DECIMALS))
+    return rounded
 
 
-def as_scores(sources: Sequence[SourceScore], images: Sequence[ImageScore]) -> list[Score]:
+def as_scores(found: Assessment) -> list[Score]:
     """The figures that a model card quotes."""
     scores = []
-    for source in sources:
+    for source in found.sources:
         scans = f"{source.source}, {source.scans} scans"
         boxes = sum(score.support for score in source.classes)
         scores.append(Score(name="mAP50", value=round(source.map50, 4), scans=scans, support=boxes))
@@ -54,64 +108,24 @@ def as_scores(sources: Sequence[SourceScore], images: Sequence[ImageScore]) -> l
             scans=image.source,
             support=image.positives,
         )
-        for image in images
+        for image in found.images
     ]
+    if found.all_calibration is not None:
+        calibration = found.all_calibration
+        scores.append(
+            Score(
+                name="expected calibration error",
+                value=round(calibration.ece, 4),
+                scans=calibration.source,
+                support=calibration.detections,
+            )
+        )
+    if found.simulated is not None:
+        boxes = sum(score.support for score in found.simulated.threats)
+        scans = f"{found.simulated.boxes.source}, {found.simulated.boxes.scans} scans"
+        value = round(found.simulated.threats_map50, 4)
+        scores.append(Score(name="mAP50 of the threat categories", value=value, scans=scans, support=boxes))
     return scores
-
-
-def as_page(data: dict[str, Any]) -> str:
-    """The same in Markdown."""
-    model = data["model"]
-    sections = [
-        "# Results",
-        "What a detector does on test scans that nothing was trained or tuned on. Each source counts on the "
-        "classes that it annotates; a class that the model does not know counts as zero in mAP50 and is left out of "
-        "'known classes'. pycocotools computes every average precision.",
-        f"Model `{model['id']} {model['version']}` (network `{model['sha256'][:16]}`, {model['backend']}). "
-        f"Command: `{data['command']}`. Commit {data['commit']}, {data['date']}.",
-        "## Boxes",
-        table(
-            ["source", "scans", "mAP50", "mAP50-95", "mAP50, known classes"],
-            [
-                [s["source"], s["scans"], _f(s["map50"]), _f(s["map50_95"]), _f(s["map50_known"])]
-                for s in data["sources"]
-            ]
-            + [["**mean**", "", f"**{_f(data['mean_map50'])}**", "", ""]],
-        ),
-        "## Boxes by class",
-        table(
-            ["source", "class", "boxes", "AP50", "AP50-95"],
-            [
-                [s["source"], c["label"], c["support"], _f(c["ap50"]) if c["known"] else "not known", _f(c["ap50_95"])]
-                for s in data["sources"]
-                for c in s["classes"]
-            ],
-        ),
-        "## Alarms per image",
-        "An image's score is its most certain detection; the false positive rate is that on the benign test scans. "
-        "Intervals are bootstrap 95 %. The last columns are the rates at the model's operating points.",
-        table(
-            ["source", "threat scans", "benign scans"]
-            + [f"TPR at FPR {rate:.0%}" for rate in FALSE_POSITIVE_RATES]
-            + ["TPR, operating", "FPR, operating"],
-            [
-                [
-                    i["source"],
-                    i["positives"],
-                    i["negatives"],
-                    *[f"{_f(v[0])} ({_f(v[1])} to {_f(v[2])})" for v in i["at_rate"].values()],
-                    _f(i["operating"][0]),
-                    _f(i["operating"][1]),
-                ]
-                for i in data["images"]
-            ],
-        ),
-    ]
-    return "\n\n".join(sections) + "\n"
-
-
-def _f(value: float) -> str:
-    return f"{value:.3f}"
 
 
 def commit() -> str:

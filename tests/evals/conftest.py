@@ -44,3 +44,16 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 (root / "labels" / f"{stem}.txt").write_text("".join(lines), encoding="utf-8")
                 rows.writerow([f"images/{stem}.png", source, "dogwood", "test", stem, stem])
     return root
+
+
+@pytest.fixture(scope="session")
+def held_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six simulated test bags of a scanner that nothing is trained on, with their truth."""
+    from xray_training.simulator.scene import Contents
+    from xray_training.simulator.write import Order, write_scans
+
+    root = tmp_path_factory.mktemp("held-out") / "scans"
+    order = Order(6, 900_000, ("hazel",), Contents(among=("gun", "hammer", "dart"), most=3), split="test")
+    for _ in write_scans(root, order, processes=1):
+        pass
+    return root

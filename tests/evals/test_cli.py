@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from xray_evals.changes import CHANGES
 from xray_evals.cli import main
 
 from xray_agent_tools.detector.package import load_package
@@ -33,7 +35,7 @@ def broken(tiny_dataset: Path, tmp_path: Path) -> Path:
 def test_scoring_prints_a_table_per_source(measured: tuple[Result, Path]) -> None:
     result, _ = measured
     assert result.exit_code == 0, result.output
-    for word in ("simulated", "mAP50", "mean", "TPR", "all"):
+    for word in ("simulated", "mAP50", "mean", "TPR", "all", "ECE", "goal"):
         assert word in result.output
 
 
@@ -65,6 +67,135 @@ def test_a_limit_scores_only_the_first_scans_of_each_source(tiny_dataset: Path, 
 def test_the_recorded_command_tells_of_a_limit(tiny_dataset: Path, tmp_path: Path) -> None:
     assert xray_eval("--data", tiny_dataset, "--limit", "1", "--out", tmp_path).exit_code == 0
     assert "--limit 1" in json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["command"]
+
+
+def test_the_recorded_command_names_no_folder_of_the_machine(
+    tiny_dataset: Path, held_out: Path, tmp_path: Path
+) -> None:
+    package = load_package("default").folder
+    options: list[str | Path] = [
+        "--simulated",
+        held_out,
+        "--model",
+        package,
+        "--compare",
+        f"same={package}",
+        "--limit",
+        "1",
+    ]
+    result = xray_eval("--data", tiny_dataset, *options, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["command"] == (
+        "xray-eval detector --data DATA --split test --simulated SIMULATED --model default --backend onnx "
+        "--compare same=default --limit 1"
+    )
+
+
+def test_another_model_stands_beside_the_scored_one(tiny_dataset: Path, tmp_path: Path) -> None:
+    assert xray_eval("--data", tiny_dataset, "--compare", "same=default", "--out", tmp_path).exit_code == 0
+    data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    first, second = data["others"]
+    assert second["name"] == "same"
+    for figure in ("map50", "mean_map50", "tpr", "ece"):
+        assert first[figure] == second[figure]
+
+
+def test_simulated_scans_are_scored_apart(
+    measured: tuple[Result, Path], tiny_dataset: Path, held_out: Path, tmp_path: Path
+) -> None:
+    result = xray_eval("--data", tiny_dataset, "--simulated", held_out, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    alone, beside = (json.loads((out / "results.json").read_text(encoding="utf-8")) for out in (measured[1], tmp_path))
+    assert beside["simulated"]["boxes"]["scans"] == 6
+    assert alone["simulated"] is None
+    assert beside["mean_map50"] == alone["mean_map50"]
+    assert beside["images"] == alone["images"]
+
+
+def test_looks_are_turned_round_and_changed_scans_are_scored_on_request(tiny_dataset: Path, tmp_path: Path) -> None:
+    options = ["--ablations", "--robustness", "--robustness-scans", "1"]
+    result = xray_eval("--data", tiny_dataset, *options, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    manifest = load_package("default").manifest
+    assert [row["name"] for row in data["ablations"]] == [
+        f"{manifest.id} {manifest.version}",
+        "without content crop" if manifest.content_crop else "with content crop",
+        "without second look" if manifest.second_look else "with second look",
+    ]
+    assert [row["change"] for row in data["robustness"]] == [change.name for change in CHANGES]
+    assert {row["scans"] for row in data["robustness"]} == {1}
+    assert "--robustness --robustness-scans 1 --ablations" in data["command"]
+
+
+def test_plots_lie_beside_the_page_that_shows_them(measured: tuple[Result, Path]) -> None:
+    _, out = measured
+    page = (out / "RESULTS.md").read_text(encoding="utf-8")
+    shown = re.findall(r"!\[[^]]*\]\(([^)]*)\)", page)
+    assert shown == ["plots/roc.svg", "plots/reliability.svg"]
+    assert all((out / plot).is_file() for plot in shown)
+
+
+def test_speeds_of_the_benchmark_reach_the_goals(tiny_dataset: Path, tmp_path: Path) -> None:
+    speed = tmp_path / "speed.json"
+    speed.write_text(
+        json.dumps({"ratio_to_peer": 0.5, "non_network_share": 0.1, "ours_ms": 40, "peer_ms": 80}), encoding="utf-8"
+    )
+    assert xray_eval("--data", tiny_dataset, "--limit", "1", "--speed", speed, "--out", tmp_path).exit_code == 0
+    goals = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["goals"]
+    assert [(goal["measured"], goal["met"]) for goal in goals[-2:]] == [(0.5, False), (0.1, True)]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--compare", "alone"], "NAME=MODEL"),
+        (["--compare", "a=default", "--compare", "a=default"], "each name has to be another"),
+        (["--record", "--limit", "1"], "leave --limit out"),
+    ],
+)
+def test_bad_options_are_refused_before_anything_is_looked_at(
+    tiny_dataset: Path, options: list[str], said: str
+) -> None:
+    result = xray_eval("--data", tiny_dataset, *options)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_a_file_without_speeds_is_bad_usage(tiny_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "speed.json").write_text("{}", encoding="utf-8")
+    result = xray_eval("--data", tiny_dataset, "--speed", tmp_path / "speed.json")
+    assert result.exit_code == 2
+    assert "make bench" in result.output.replace("\n", " ")
+
+
+def test_a_folder_that_no_simulator_wrote_is_named(tiny_dataset: Path) -> None:
+    result = xray_eval("--data", tiny_dataset, "--simulated", tiny_dataset)
+    assert result.exit_code == 1
+    assert "truth.jsonl is missing" in result.output.replace("\n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's own exporter
+@pytest.mark.skipif(not SHIPPED_CHECKPOINT.is_file(), reason="the embedded model ships without its checkpoint")
+def test_the_peer_runs_the_same_weights_on_the_same_scans(tiny_dataset: Path, tmp_path: Path) -> None:
+    result = xray_eval("--data", tiny_dataset, "--peer", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    ours, peer = data["others"]
+    assert peer["name"] == "Ultralytics predict at 640"
+    assert set(peer["map50"]) == set(ours["map50"])
+    assert peer["mean_map50"] > 0
+    beside = next(goal for goal in data["goals"] if "not below" in goal["what"])
+    assert (beside["goal"], beside["measured"]) == (peer["mean_map50"], ours["mean_map50"])
+
+
+def test_a_peer_without_a_checkpoint_is_refused_with_what_to_do(tiny_dataset: Path, tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    shutil.copytree(load_package("default").folder, package, ignore=shutil.ignore_patterns("*.pt"))
+    result = xray_eval("--data", tiny_dataset, "--limit", "1", "--model", package, "--peer")
+    assert result.exit_code == 20
+    assert "leave --peer out" in result.output
 
 
 @pytest.mark.slow

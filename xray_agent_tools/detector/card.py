@@ -95,8 +95,8 @@ def card_text(manifest: Manifest) -> str:
     sections += [
         "## What it cannot do",
         "It looks only for the labels above; everything else in a bag is not assessed. Of labels validated on simulated "
-        "scans nobody knows how often they are missed on real ones, and policies do not clear a bag on their silence. Scores "
-        "fall on scanners that no training scan comes from: see the row of the scanner that it has never seen.",
+        "scans nobody knows how often they are missed on real ones, and policies do not clear a bag on their silence. "
+        "Scores fall on scanners that no training scan comes from: see the row of the scanner that it has never seen.",
     ]
     return "\n\n".join(sections) + "\n"
 
@@ -116,7 +116,8 @@ def _comparison(manifest: Manifest) -> list[str]:
     ]
     return [
         f"## Form of the network: {manifest.precision}",
-        "Recall is the mean over classes and over false-alarm rates of 0.5, 1, 2, 5 and 10 % on the scans that the run held "
-        "out. Time is a run's, beside the first form's; with a second look that of all looks, beside first looks alone.",
+        "Recall is the mean over classes and over false-alarm rates of 0.5, 1, 2, 5 and 10 % on the scans that the run "
+        "held out. Time is a run's, beside the first form's; with a second look that of all looks, beside first looks "
+        "alone.",
         table(["form", "mean recall", "time", "MB"], rows),
     ]

@@ -1,7 +1,7 @@
 """How likely other things are to hide much of an item.
 
 Attenuation adds along a ray, so where other things attenuate more than the item itself, they dominate what is seen.
-Nine measures of the box and of the ring around it go into a logistic regression whose weights were fitted on simulated
+Eight measures of the box and of the ring around it go into a logistic regression whose weights were fitted on simulated
 scans, where the hidden share of every item is known.
 """
 
@@ -21,7 +21,7 @@ HIDDEN_FROM = 0.3
 OCCLUDED_FROM = 0.5
 """Score from which an item is called occluded."""
 
-FEATURES = ("size", "around", "darkest", "level", "sunken", "outweighed", "thinnest", "corners", "continued")
+FEATURES = ("size", "around", "level", "sunken", "outweighed", "thinnest", "corners", "continued")
 """Names of the measures, in the order of ``features_in`` and of the weights."""
 
 
@@ -51,6 +51,8 @@ _CONTENT_BELOW = 0.9
 _LEAST_ATTENUATION = 0.02
 _FAINTEST = 0.01
 _STANDS_OUT = 1.15
+_OUTWEIGHED = FEATURES.index("outweighed")
+_LEAST_OUTWEIGHED = 0.1
 
 
 def occlusion_in(grey: NDArray[np.uint8], box: Box) -> Occlusion | None:
@@ -71,18 +73,23 @@ def occlusion_in(grey: NDArray[np.uint8], box: Box) -> Occlusion | None:
 
 
 def scores_of(features: NDArray[np.float64], fitted: Weights) -> NDArray[np.float64]:
-    """Scores (0..1) of measures, shape (..., 9) to (...)."""
+    """Scores (0..1) of measures, shape (..., 8) to (...).
+
+    Where surroundings like those of the box would outweigh less than a tenth of it, they cannot hide much, whatever the
+    regression says: no simulated item lies on an empty belt, so it has not learned that.
+    """
     cut = np.clip(features, fitted.lowest, fitted.highest)
-    return np.asarray(1 / (1 + np.exp(-(fitted.intercept + cut @ np.array(fitted.weights)))))
+    likely = 1 / (1 + np.exp(-(fitted.intercept + cut @ np.array(fitted.weights))))
+    return np.asarray(likely * np.clip(features[..., _OUTWEIGHED] / _LEAST_OUTWEIGHED, 0, 1))
 
 
 def features_in(grey: NDArray[np.uint8], box: Box) -> NDArray[np.float64] | None:
     """Measure a box and the ring around it, in attenuation (``ln(belt / luminance)``, at least 0).
 
-    All but ``around`` and ``darkest`` are ratios, which a palette's gamma leaves alone:
+    All but ``around`` are ratios, which a palette's gamma leaves alone:
 
     - ``size``: logarithm of the box's area over the area that attenuates in the view;
-    - ``around``, ``darkest``: logarithms of the ring's mean and of the box's 95th percentile;
+    - ``around``: logarithm of the ring's mean;
     - ``level``: the ring's median over the box's mean;
     - ``sunken``: share of the box that does not stand out from the ring's median by 15 %;
     - ``outweighed``: share of the box that is less than twice the ring's 75th percentile, so that surroundings like
@@ -97,7 +104,7 @@ def features_in(grey: NDArray[np.uint8], box: Box) -> NDArray[np.float64] | None
         box: where the item is, in pixels.
 
     Returns:
-        The measures in the order of ``FEATURES``, shape (9,), or None if the box fills the view, lies outside of it or
+        The measures in the order of ``FEATURES``, shape (8,), or None if the box fills the view, lies outside of it or
         does not attenuate.
     """
     place = surroundings_of(grey, box)
@@ -110,13 +117,11 @@ def features_in(grey: NDArray[np.uint8], box: Box) -> NDArray[np.float64] | None
     mean = float(inside.mean())
     if not ring.size or mean < _LEAST_ATTENUATION:
         return None
-    thin, dark = _ranked(inside, 0.1, 0.95)
-    median, upper = _ranked(ring, 0.5, 0.75)
+    (thin,), (median, upper) = _ranked(inside, 0.1), _ranked(ring, 0.5, 0.75)
     return np.array(
         [
             np.log(place.area / max(content, 1.0)),
             np.log(ring.mean() + _FAINTEST),
-            np.log(dark + _FAINTEST),
             median / mean,
             (inside < _STANDS_OUT * median).mean(),
             (inside < 2 * upper).mean(),
@@ -137,11 +142,10 @@ def _belt_and_content(grey: NDArray[np.uint8]) -> tuple[float, float]:
     return belt, float((sample < _CONTENT_BELOW * belt).mean()) * grey.size
 
 
-def _ranked(values: NDArray[np.float32], low: float, high: float) -> tuple[float, float]:
-    """Two quantiles, without interpolation."""
-    places = [int(share * (values.size - 1)) for share in (low, high)]
-    ranked = np.partition(values, places, axis=None)
-    return float(ranked[places[0]]), float(ranked[places[1]])
+def _ranked(values: NDArray[np.float32], *shares: float) -> list[float]:
+    """Quantiles, without interpolation."""
+    places = [int(share * (values.size - 1)) for share in shares]
+    return [float(value) for value in np.partition(values, places, axis=None)[places]]
 
 
 def _corners(inside: NDArray[np.float32]) -> float:

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from xray_evals.detector import ScannedRecord, SourceScore, score_images, score_source
+from xray_evals.boxes import SourceScore, score_source
+from xray_evals.coco import judge
+from xray_evals.scanned import ScannedRecord
 
-from tests.evals.scanned import HEIGHT, WIDTH, Corners, alarming, scanned
+from tests.evals.scanned import HEIGHT, WIDTH, Corners, scanned
 
 A: Corners = (10, 10, 60, 50)
 B: Corners = (100, 20, 180, 90)
@@ -21,16 +23,13 @@ KNOWN = frozenset({"gun", "knife"})
 
 
 def scored(entries: list[ScannedRecord], known: frozenset[str] = KNOWN) -> SourceScore:
-    score = score_source(entries, known)
+    score = score_source(entries, judge(entries), known)
     assert score is not None
     return score
 
 
 def shifted(box: Corners, by: float) -> Corners:
     return box[0] + by, box[1], box[2] + by, box[3]
-
-
-# --- per source
 
 
 def test_perfect_detections_score_one() -> None:
@@ -52,8 +51,8 @@ def test_no_detections_score_zero() -> None:
 
 
 def test_a_source_without_annotated_boxes_has_no_score() -> None:
-    assert score_source([scanned(found=[("gun", 0.9, A)])], KNOWN) is None
-    assert score_source([], KNOWN) is None
+    for entries in ([scanned(found=[("gun", 0.9, A)])], []):
+        assert score_source(entries, judge(entries), KNOWN) is None
 
 
 def test_a_class_that_the_model_does_not_know_counts_zero_but_for_the_known_mean() -> None:
@@ -158,7 +157,7 @@ def direct(entries: list[ScannedRecord], label: str) -> tuple[float, float]:
 
 @given(entries=st.lists(looks(), min_size=1, max_size=4))
 def test_scores_are_those_of_pycocotools(entries: list[ScannedRecord]) -> None:
-    score = score_source(entries, KNOWN)
+    score = score_source(entries, judge(entries), KNOWN)
     present = sorted({box.label for entry in entries for box in entry.record.boxes})
     if score is None:
         assert not present
@@ -169,52 +168,55 @@ def test_scores_are_those_of_pycocotools(entries: list[ScannedRecord]) -> None:
     assert score.map50 == pytest.approx(np.mean([c.ap50 for c in score.classes]))
 
 
-# --- per image
-
-THRESHOLDS = {"gun": 0.5, "knife": 0.9}
+# --- by size
 
 
-def test_the_rate_of_alarms_is_taken_at_the_rate_of_false_alarms() -> None:
-    benign = alarming(*[0.05 * n for n in range(10)], *[0.0] * 10)
-    threat = alarming(0.9, 0.43, 0.2, 0.0)
-    score = score_images("north", threat, benign, THRESHOLDS)
-    assert (score.source, score.positives, score.negatives) == ("north", 4, 20)
-    assert {rate: values[0] for rate, values in score.at_rate.items()} == {0.01: 0.25, 0.05: 0.5, 0.1: 0.5}
-    assert score.operating == (0.25, 0.0)
+def test_sizes_are_shares_of_the_frame_and_not_pixels() -> None:
+    score = scored([scanned([("gun", (0, 0, 9, 9)), ("gun", (50, 0, 70, 20)), ("gun", (100, 20, 180, 90))])])
+    assert [(size.size, size.classes, size.support) for size in score.sizes] == [
+        ("small", 1, 1),
+        ("medium", 1, 1),
+        ("large", 1, 1),
+    ]
 
 
-def test_each_class_alarms_at_its_own_threshold() -> None:
-    threat = [scanned(found=[("knife", 0.8, A)]), scanned(found=[("knife", 0.8, A), ("gun", 0.5, B)])]
-    score = score_images("north", threat, alarming(0.6, 0.1), THRESHOLDS)
-    assert score.operating == (0.5, 0.5)
+def test_each_size_is_scored_on_its_own_boxes_and_classes() -> None:
+    small: Corners = (10, 10, 18, 18)
+    score = scored([scanned([("gun", B), ("knife", small)], [("gun", 0.9, B)])])
+    assert [(size.size, size.classes, round(size.map50, 6)) for size in score.sizes] == [
+        ("small", 1, 0.0),
+        ("large", 1, 1.0),
+    ]
+    assert score.map50 == pytest.approx(0.5)
 
 
-def test_scans_without_a_detection_never_alarm() -> None:
-    score = score_images("north", alarming(0.0, 0.0), alarming(0.0, 0.0), THRESHOLDS)
-    assert all(values == (0, 0, 0) for values in score.at_rate.values())
-    assert score.operating == (0, 0)
+# --- which detections are right, which boxes are found
 
 
-rates = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=40)
+def test_a_detection_is_right_where_it_covers_a_free_box_of_its_label_by_half() -> None:
+    found: list[tuple[str, float, Corners]] = [
+        ("gun", 0.9, A),
+        ("gun", 0.5, A),
+        ("gun", 0.4, FAR),
+        ("knife", 0.3, A),
+        ("wrench", 0.2, A),
+    ]
+    judgement = judge([scanned([("gun", A), ("gun", B)], found)])
+    assert judgement.hits == [[True, False, False, False, None]]
+    assert judgement.reached == [[0.9, 0.0]]
 
 
-@settings(max_examples=30)
-@given(threat=rates, benign=rates)
-def test_allowing_more_false_alarms_never_lowers_the_rate_of_alarms(threat: list[float], benign: list[float]) -> None:
-    score = score_images("north", alarming(*threat), alarming(*benign), THRESHOLDS)
-    points = [score.at_rate[rate] for rate in sorted(score.at_rate)]
-    assert [point for point, _, _ in points] == sorted(point for point, _, _ in points)
-    for point, low, high in points:
-        assert 0 <= low <= high <= 1
-        assert 0 <= point <= 1
+def test_boxes_that_do_not_count_make_nothing_right_or_wrong() -> None:
+    entries = [scanned([("gun", A), ("gun", B)], [("gun", 0.9, A), ("gun", 0.8, B), ("gun", 0.7, FAR)])]
+    judgement = judge(entries, keep=lambda _, number: number == 1)
+    assert judgement.hits == [[None, True, False]]
+    assert judgement.support["gun", "all"] == 1
+    assert judgement.precision["gun", "all"][0] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_the_interval_contains_the_rate_and_follows_from_the_seed(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    threat, benign = alarming(*rng.beta(4, 2, 60)), alarming(*rng.beta(2, 4, 60))
-    score = score_images("north", threat, benign, THRESHOLDS, seed=seed)
-    for point, low, high in score.at_rate.values():
-        assert low <= point <= high
-        assert low < high
-    assert score == score_images("north", threat, benign, THRESHOLDS, seed=seed)
+@given(entries=st.lists(looks(), min_size=1, max_size=4))
+def test_there_are_as_many_right_detections_as_found_boxes(entries: list[ScannedRecord]) -> None:
+    judgement = judge(entries)
+    for entry, hits, reached in zip(entries, judgement.hits, judgement.reached, strict=True):
+        right = sorted(d.confidence for d, hit in zip(entry.detections, hits, strict=True) if hit)
+        assert right == sorted(value for value in reached if value)

@@ -67,11 +67,11 @@ class Occlusion(_Answer):
     """How much the surroundings of a detection hide it."""
 
     occluded: bool = Field(description="Whether the score is at least one half.")
-    score: Share = Field(description="Attenuation around the item as a share of the attenuation at it, 0..1.")
+    score: Share = Field(description="Estimated probability that other things hide more than 30 % of the item, 0..1.")
 
 
 class Material(_Answer):
-    """Material shares read from the pseudo-colour inside a box; they sum to 1."""
+    """Material shares read from the colour of what stands out in a box; they sum to 1."""
 
     organic: Share = Field(description="Share of orange pixels (low effective atomic number).")
     mixed: Share = Field(description="Share of green pixels (medium effective atomic number).")

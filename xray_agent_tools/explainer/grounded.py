@@ -83,7 +83,7 @@ def _cues(detection: Detection, detail: Detail) -> list[str]:
             cues += [f"{_MATERIAL_WORDS[n]}: {s:.0%}" for n, s in shares.items() if n != strongest and s >= 0.05]
     if detection.occlusion is not None and (detail == "full" or detection.occlusion.occluded):
         state = "much" if detection.occlusion.occluded else "little"
-        cues.append(f"{state} of what attenuates there lies around it as well (score {detection.occlusion.score:.2f})")
+        cues.append(f"{state} of it is likely to be hidden by other things (score {detection.occlusion.score:.2f})")
     if detail == "full":
         cues.append(f"it measures {width} by {height} pixels")
         if detection.evidence == "simulated_scans":
@@ -210,7 +210,7 @@ def _material(report: ThreatReport, question: Question, detail: Detail) -> _Repl
         mix = listed([f"{share:.0%} {_MATERIAL_WORDS[name]}" for name, share in shares.items() if share >= 0.05])
         parts.append(f"{words_of(detection.label)} ({detection.id}): {mix}")
     rest = _of_the_rest(report, question, detections)
-    answer = "; ".join(parts) + f". Colour shows the mean along the ray, with whatever lies above or below.{rest}"
+    answer = "; ".join(parts) + f". The surroundings are taken off, but what lies right above or below is not.{rest}"
     return _Reply(answer, _findings(coloured, report, "full"))
 
 

@@ -273,7 +273,7 @@ class Assessment(_Answer):
 
     scan_id: str = Field(description="Identifier of the scan.")
     declaration_match: bool | None = Field(
-        description="True: every declared item was seen, and nothing else of what was looked for. False: something "
+        description="True: every declared item was seen, and nothing else that has to be declared. False: something "
         "undeclared was seen. Null: it cannot be decided."
     )
     items: list[DeclaredItem] = Field(description="Declared items in order, then undeclared ones.")

@@ -82,6 +82,7 @@ def summarise(
 ) -> str:
     """The report in a sentence or two, or one more for each detection with full detail."""
     alarming = [detection for detection in detections if detection.alarms]
+    others = [detection for detection in detections if detection.above_threshold and not detection.alarms]
     weaker = [detection for detection in detections if not detection.above_threshold]
     sentences = []
     if verdict == "ALARM":
@@ -90,13 +91,15 @@ def summarise(
         sentences.append(f"Alarm: {', '.join(places)}{more}.")
     elif verdict == "NO_ALARM":
         sentences.append(
-            f"No threat reached its operating point; {_not_looked_for(not_assessed, not_validated)}, and items can be "
+            f"No threat reached its operating point; {not_looked_for(not_assessed, not_validated)}, and items can be "
             "missed."
         )
     else:
         sentences.append("No statement can be made about this scan.")
     if issues:
         sentences.append(f"Limits: {'; '.join(issue.text for issue in issues)}.")
+    if others:
+        sentences.append(f"Seen besides: {inventory(others)}.")
     if weaker:
         sentences.append(f"Below the operating point: {inventory(weaker)}.")
     if detail == "full":
@@ -107,7 +110,8 @@ def summarise(
     return " ".join(sentences)
 
 
-def _not_looked_for(not_assessed: int, not_validated: int) -> str:
+def not_looked_for(not_assessed: int, not_validated: int) -> str:
+    """How many kinds of item a look left out, or was not validated for on real scans."""
     unproven = f", the look for {not_validated} more was validated on simulated scans alone" if not_validated else ""
     return f"{not_assessed} kinds of item were not looked for{unproven}"
 

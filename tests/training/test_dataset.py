@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from xray_training.datasets import partial_yolo
 from xray_training.datasets.record import ScanRecord
 from xray_training.detector.augment import Augmentation, Sample
-from xray_training.detector.config import FreshScans
+from xray_training.detector.config import TrainingConfig
 from xray_training.detector.dataset import (
     TrainingScans,
     ValidationScans,
@@ -22,6 +22,7 @@ from xray_training.detector.dataset import (
     pack_sample,
 )
 from xray_training.detector.sampler import FRESH
+from xray_training.detector.simulated import Simulated
 
 from tests.training.folders import Corners, Drawn, write_folder
 
@@ -37,10 +38,10 @@ def read(root: Path, annotated: Mapping[str, Sequence[str]], scans: list[Drawn])
 
 
 def training_scans(
-    records: list[ScanRecord], augmentation: Augmentation, *, fresh: FreshScans | None = None
+    records: list[ScanRecord], augmentation: Augmentation, *, masked: bool = True, simulated: Simulated | None = None
 ) -> TrainingScans:
     torch.manual_seed(1)
-    return TrainingScans(records, NAMES, size=96, augmentation=augmentation, fresh=fresh)
+    return TrainingScans(records, NAMES, size=96, augmentation=augmentation, masked=masked, simulated=simulated)
 
 
 def drawn_from(scans: TrainingScans, draws: int = 40) -> list[dict[str, Any]]:
@@ -132,12 +133,32 @@ def test_bags_of_sources_that_share_no_class_are_not_mixed(tmp_path: Path) -> No
         assert item["annotated"].tolist() == own[Path(item["im_file"]).name.split("_")[0]]
 
 
+def test_without_the_mask_what_a_source_does_not_annotate_counts_as_absent(tmp_path: Path) -> None:
+    records = read(tmp_path, {"north": ("gun",)}, [Drawn("north", (("gun", BOX),))])
+    assert training_scans(records, STILL)[0]["annotated"].tolist() == [True, False, False]
+    assert training_scans(records, STILL, masked=False)[0]["annotated"].tolist() == [True, True, True]
+
+
+def fresh_scans(root: Path, **settings: object) -> TrainingScans:
+    records = read(root, {"north": NAMES}, [Drawn("north")])
+    fresh = {"share": (1.0, 1.0), "scanners": ("dogwood",), "most": 6}
+    config = TrainingConfig.model_validate({"data": [str(root)], "names": NAMES, "fresh": fresh, **settings})
+    return training_scans(records, STILL, simulated=Simulated(config))
+
+
 def test_a_scan_made_for_the_draw_shows_simulated_items_and_says_how_to_make_it_again(tmp_path: Path) -> None:
-    records = read(tmp_path, {"north": NAMES}, [Drawn("north")])
-    scans = training_scans(records, STILL, fresh=FreshScans(share=(1.0, 1.0), scanners=("dogwood",), most=6))
+    scans = fresh_scans(tmp_path)
     items = [scans[FRESH] for _ in range(6)]
     assert any(len(item["cls"]) for item in items)
     for item in items:
         assert item["annotated"].tolist() == [True, True, True]
         assert item["im_file"].startswith("simulated_dogwood_")
     assert len({item["im_file"] for item in items}) == len(items)
+
+
+def test_labels_of_a_scan_made_for_the_draw_are_those_that_are_trained(tmp_path: Path) -> None:
+    scans = fresh_scans(tmp_path, broad={"knife": ["scissors"]}, aliases={"gun": "scissors"})
+    items = [scans[FRESH] for _ in range(12)]
+    assert all(0 not in item["cls"] for item in items)
+    for item in items:
+        assert item["annotated"].tolist() == [False, 2 not in item["cls"].flatten().tolist(), True]

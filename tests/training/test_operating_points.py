@@ -241,10 +241,12 @@ def test_a_class_keeps_to_its_rate_at_the_rounded_threshold() -> None:
 
 
 def test_a_class_with_few_real_boxes_is_not_called_validated_on_real_scans() -> None:
-    entries = [looked(scan(holds=["gun"]), ("gun", 0.9)) for _ in range(4)] + [looked(scan())]
+    without = [looked(scan()) for _ in range(5)]
+    entries = [*without, *[looked(scan(holds=["gun"]), ("gun", 0.9)) for _ in range(4)]]
     assert operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.1)[0].evidence == "simulated_scans"
     entries.append(looked(scan(holds=["gun"]), ("gun", 0.9)))
     assert operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.1)[0].evidence == "real_scans"
+    assert operating_points(entries[1:], IDENTITY, ["gun"], false_alarm_rate=0.1)[0].evidence == "simulated_scans"
 
 
 def projected(entry: Looked) -> Looked:

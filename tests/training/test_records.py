@@ -46,7 +46,18 @@ def test_a_run_is_divided_the_same_way_every_time_and_no_scan_is_on_both_sides(t
     assert divided_records(settings) == (training, held_out)
 
 
-@pytest.mark.parametrize("settings", [{"share": (0.5, 1.5)}, {"scanners": ("oak",)}, {"scanners": ()}, {"most": 0}])
+def test_projected_copies_are_held_out_with_their_scan(tmp_path: Path) -> None:
+    scans = [Drawn("north", group=f"g{number}", block=f"b{number}") for number in range(12)]
+    folders = [write_folder(tmp_path / name, {"north": LABELS}, scans) for name in ("scans", "projected")]
+    settings = config(folders[0], data=[str(folder) for folder in folders], validation_share=0.25)
+    training, held_out = divided_records(settings)
+    assert len(held_out) == 6
+    assert {record.group for record in training}.isdisjoint(record.group for record in held_out)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"share": (0.5, 1.5)}, {"scanners": ("oak",)}, {"scanners": ("hazel",)}, {"scanners": ()}, {"most": 0}]
+)
 def test_settings_of_fresh_scans_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         FreshScans.model_validate(settings)

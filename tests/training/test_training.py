@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import pickle
+import shutil
 from pathlib import Path
 
 import cloudpickle
@@ -12,6 +13,7 @@ import yaml
 from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from xray_training.cli import DEFAULT_CONFIG, main
+from xray_training.detector import trainer as trainer_module
 from xray_training.detector.config import load_config
 from xray_training.detector.trainer import ScanTrainer
 
@@ -143,6 +145,29 @@ def test_a_trainer_made_anew_from_its_arguments_has_the_same_settings(simulated:
     again = copy["trainer"](overrides=copy["args"])
     assert again.config == first.config == config
     assert [record.image for record in again.data["val"]] == [record.image for record in first.data["val"]]
+
+
+@pytest.mark.slow
+def test_a_run_does_not_go_on_with_settings_that_hold_out_other_scans(
+    interrupted: Path, simulated: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(interrupted, tmp_path / "run")
+    settings = {**SETTINGS, "validation_share": 0.5, "seed": 3}
+    pairs = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer_module, "_is_finished", lambda checkpoint: False)
+        result = xray_train("detector", "--data", simulated, "--out", copy, "--resume", *pairs)
+    assert result.exit_code == 1
+    assert "validation_share, seed differ" in result.output
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_not_overwritten(finished: Path, simulated: Path) -> None:
+    before = (finished / "results.csv").read_bytes()
+    result = train(simulated, finished)
+    assert result.exit_code == 1
+    assert "holds a run already" in result.output
+    assert (finished / "results.csv").read_bytes() == before
 
 
 def test_resuming_without_a_checkpoint_says_so(simulated: Path, tmp_path: Path) -> None:

@@ -19,16 +19,16 @@ CHANNELS = 16
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two convolutions with random weights, then a sigmoid, as a head has it."""
+    """Two convolutions, named as modules of Ultralytics are, then a sigmoid, as a head has it."""
     rng = np.random.default_rng(0)
     first = (rng.normal(size=(CHANNELS, 3, 3, 3)) / 5).astype(np.float32)
     second = (rng.normal(size=(4, CHANNELS, 3, 3)) / 12).astype(np.float32)
     make = onnx.helper.make_node
     nodes = [
-        make("Conv", ["images", "first"], ["hidden"], name="conv1", pads=[1, 1, 1, 1]),
-        make("Relu", ["hidden"], ["active"], name="relu"),
-        make("Conv", ["active", "second"], ["raw"], name="conv2", pads=[1, 1, 1, 1]),
-        make("Sigmoid", ["raw"], ["output"], name="sigmoid"),
+        make("Conv", ["images", "first"], ["hidden"], name="/model.0/conv/Conv", pads=[1, 1, 1, 1]),
+        make("Relu", ["hidden"], ["active"], name="/model.0/act/Relu"),
+        make("Conv", ["active", "second"], ["raw"], name="/model.1/conv/Conv", pads=[1, 1, 1, 1]),
+        make("Sigmoid", ["raw"], ["output"], name="/model.1/Sigmoid"),
     ]
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
@@ -79,9 +79,12 @@ def test_eight_bits_give_nearly_the_same_on_any_number_of_scans(network: Path, t
     assert "QuantizeLinear" in kinds
 
 
-def test_what_decodes_boxes_stays_in_single_precision(network: Path, tmp_path: Path) -> None:
+def test_the_head_and_what_decodes_boxes_stay_in_single_precision(network: Path, tmp_path: Path) -> None:
     quantise(network, tmp_path / "int8.onnx", examples(4))
     graph = onnx.load(str(tmp_path / "int8.onnx")).graph
+    first, head = (node for node in graph.node if node.op_type == "Conv")
+    widened = {output for node in graph.node if node.op_type == "DequantizeLinear" for output in node.output}
+    assert first.input[1] in widened
+    assert head.input[1] not in widened
     (sigmoid,) = [node for node in graph.node if node.op_type == "Sigmoid"]
-    behind = [node.op_type for node in graph.node if set(node.input) & set(sigmoid.output)]
-    assert behind == []
+    assert [node.op_type for node in graph.node if set(node.input) & set(sigmoid.output)] == []

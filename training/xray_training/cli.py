@@ -93,11 +93,11 @@ def detector(config_file: Path, folders: tuple[Path, ...], out: Path, resume: bo
         config = load_config(config_file, overrides)
     except ValidationError as error:
         raise click.ClickException("; ".join(problems_of(error))) from error
-    from xray_training.detector.trainer import RunFinished, train
+    from xray_training.detector.trainer import RunChanged, RunFinished, train
 
     try:
         click.echo(train(config, out, resume=resume))
-    except (DatasetError, RunFinished) as error:
+    except (DatasetError, RunChanged, RunFinished) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -134,7 +134,7 @@ def detector(config_file: Path, folders: tuple[Path, ...], out: Path, resume: bo
     type=click.Choice(get_args(Precision)),
     help="Form of the network; when not given, 8 bits if that is as accurate and faster, else full.",
 )
-@click.option("--second-look", is_flag=True, help="Look again, enlarged, at what the first look doubts.")
+@click.option("--second-look", is_flag=True, help="Look again at what the first look doubts, if that finds more.")
 @click.option("--remark", "remarks", multiple=True, help="Something to say in the card; repeatable.")
 def export(
     run_folder: Path,
@@ -149,7 +149,7 @@ def export(
     second_look: bool,
     remarks: tuple[str, ...],
 ) -> None:
-    """Export a run's last checkpoint as a model package.
+    """Export a run as a model package: its last checkpoint, or its best one where it could stop early.
 
     Calibration and operating points are fitted on the scans that the run held out. The export fails if the ONNX network
     does not give the checkpoint's boxes, or if the canary does not alarm.
@@ -166,7 +166,7 @@ def export(
     try:
         training, validation = divided_records(config)
         plan = ExportPlan(
-            checkpoint=run_folder / "weights" / "last.pt",
+            checkpoint=run_folder / "weights" / ("best.pt" if config.patience else "last.pt"),
             out=out,
             identifier=identifier,
             version=model_version,
@@ -178,6 +178,7 @@ def export(
             false_alarm_rate=false_alarms,
             precision=precision,
             second_look=SecondLook() if second_look else None,
+            from_scratch=config.weights is None,
             remarks=remarks,
         )
         package = write_package(plan)

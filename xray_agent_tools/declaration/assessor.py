@@ -184,6 +184,7 @@ def _try(rule: Rule, case: _Case) -> Reason | None:
 def _conditions_hold(when: When, case: _Case) -> bool:
     report = case.report
     statuses = {item.status for item in case.items}
+    unproven = {*report.not_assessed, *report.not_validated}
     checks = (
         not when.verdict or report.verdict in when.verdict,
         not when.item_status or bool(statuses.intersection(when.item_status)),
@@ -191,8 +192,8 @@ def _conditions_hold(when: When, case: _Case) -> bool:
         when.declaration is None or (when.declaration == "empty") == case.empty,
         when.usable is None or report.quality.usable == when.usable,
         when.opaque_share_above is None or _opaque_share(report) > when.opaque_share_above,
-        not set(when.assessed).intersection([*report.not_assessed, *report.not_validated]),
-        not when.not_assessed or bool(set(when.not_assessed).intersection(report.not_assessed)),
+        not unproven.intersection(when.assessed),
+        not when.not_assessed or bool(unproven.intersection(when.not_assessed)),
     )
     return all(checks)
 

@@ -71,7 +71,9 @@ class When(_Part):
     usable: bool | None = None
     opaque_share_above: float | None = Field(None, ge=0, le=1)
     assessed: tuple[str, ...] = Field((), description="Holds if all were looked for, and validated on real scans.")
-    not_assessed: tuple[str, ...] = Field((), description="Holds if one of these labels was not looked for.")
+    not_assessed: tuple[str, ...] = Field(
+        (), description="Holds if one was not looked for, or by simulated scans only."
+    )
 
     @field_validator("assessed", "not_assessed")
     @classmethod

@@ -152,9 +152,6 @@ class Manifest(_Part):
     taxonomy_version: str
     input_size: int = Field(ge=64, multiple_of=32)
     overlap: Share = Field(description="Intersection over union from which two boxes of one class are the same.")
-    look: Literal["content", "bags"] = Field(
-        "content", description="What is placed in the input: all content, or a bag."
-    )
     content_crop: bool = Field(
         True, description="Whether the first look is at the content only, or at the whole frame."
     )
@@ -163,7 +160,7 @@ class Manifest(_Part):
     )
     precision: Precision = Field("fp32", description="How weights are stored and convolutions computed.")
     variants: tuple[Variant, ...] = Field((), description="Forms of the network that were compared.")
-    head: Literal["raw"] = Field(description="Output layout: (1, 4 + classes, anchors), centre boxes and scores.")
+    head: Literal["raw"] = Field(description="Output layout: (views, 4 + classes, anchors), centre boxes and scores.")
     classes: tuple[OperatingPoint, ...] = Field(min_length=1)
     calibration: Calibration
     sources: tuple[Source, ...]

@@ -10,6 +10,8 @@ from xray_agent_tools.detector.package import SecondLook
 from xray_agent_tools.detector.postprocess import MOST_DETECTIONS, iou
 from xray_agent_tools.detector.preprocess import Region
 from xray_agent_tools.detector.protocol import RawDetection
+from xray_agent_tools.report import is_threat
+from xray_agent_tools.taxonomy import taxonomy
 
 _SAME_ITEM = 0.5
 _EDGE_PX = 2.0
@@ -18,14 +20,15 @@ _EDGE_PX = 2.0
 def doubted(
     found: Sequence[RawDetection], thresholds: Mapping[str, float], second_look: SecondLook
 ) -> list[RawDetection]:
-    """Boxes that nearly alarm, the nearest to their operating point first.
+    """Boxes of threats that nearly alarm, the nearest to their operating point first.
 
     Args:
         found: boxes of the first look.
         thresholds: confidence from which each label alarms, 0..1.
         second_look: from which share of it on a box counts as doubted.
     """
-    nearness = [(box.confidence / max(thresholds[box.label], 1e-6), box) for box in found]
+    threats = [box for box in found if is_threat(taxonomy().item(box.label).severity)]
+    nearness = [(box.confidence / max(thresholds[box.label], 1e-6), box) for box in threats]
     near = [entry for entry in nearness if second_look.lowest <= entry[0] < 1]
     return [box for _, box in sorted(near, key=lambda entry: -entry[0])]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from xray_agent_tools.explainer.question import Question, Topic, read_question
-from xray_agent_tools.report import Detail, Detection, Explanation, Finding, Severity, ThreatReport
+from xray_agent_tools.report import Detail, Detection, Explanation, Finding, Severity, ThreatReport, is_threat
 from xray_agent_tools.scan import Scan
 from xray_agent_tools.taxonomy import taxonomy
-from xray_agent_tools.wording import band_of, inventory, listed, place_of, words_of
+from xray_agent_tools.wording import band_of, inventory, listed, not_looked_for, place_of, words_of
 
 _ADVICE: dict[Severity, str] = {
     "critical": "stop the bag, keep it isolated and call a supervisor",
@@ -63,7 +63,7 @@ class GroundedExplainer:
 def _asked_about(report: ThreatReport, question: Question) -> list[Detection]:
     """The detections that a question is about: those it names, those that are threats, or all."""
     if not question.labels:
-        return [d for d in report.detections if not question.threats_only or d.severity != "none"]
+        return [d for d in report.detections if not question.threats_only or is_threat(d.severity)]
     return [detection for detection in report.detections if detection.label in question.labels]
 
 
@@ -122,13 +122,15 @@ def _absence(report: ThreatReport, labels: Sequence[str]) -> _Reply:
     sentences = []
     if searched:
         sentences.append(f"No {listed([words_of(label) for label in searched])} was detected; one can still be missed.")
+    if unproven := [label for label in searched if label in report.not_validated]:
+        sentences.append(
+            f"The look for {listed([words_of(x) for x in unproven])} was validated on simulated scans alone."
+        )
     if unseen:
         sentences.append(f"This look did not cover {listed([words_of(label) for label in unseen])}.")
     if not labels:
-        sentences.append(
-            f"No item reached its operating point. {len(report.not_assessed)} kinds of item were not looked for, and "
-            "items can be missed."
-        )
+        subject = "No threat" if report.detections else "No item"
+        sentences.append(f"{subject} reached its operating point. {_not_looked_for(report)} Items can be missed.")
     findings = [
         Finding(
             claim=f"no {words_of(label)} was detected",
@@ -150,8 +152,13 @@ def _overview(report: ThreatReport, question: Question, detail: Detail) -> _Repl
     sentences = [f"The scan shows {listed(places)}.{_of_the_rest(report, question, detections)}"]
     if report.opaque_regions:
         sentences.append(f"{_regions(len(report.opaque_regions))} could not be looked into.")
-    sentences.append(f"{len(report.not_assessed)} kinds of item were not looked for.")
+    sentences.append(_not_looked_for(report))
     return _Reply(" ".join(sentences), _findings(detections, report, detail))
+
+
+def _not_looked_for(report: ThreatReport) -> str:
+    text = not_looked_for(len(report.not_assessed), len(report.not_validated))
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _presence(report: ThreatReport, question: Question, detail: Detail) -> _Reply:

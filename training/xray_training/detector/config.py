@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from xray_training.detector.augment import Augmentation
-from xray_training.simulator.scanners import WILD, scanner_names
+from xray_training.simulator.scanners import TRAINING_SCANNERS, WILD
 
 CONFIG_FILE = "config.yaml"
 """Name of the resolved settings in a run's folder."""
@@ -34,8 +34,9 @@ class FreshScans(BaseModel):
     @field_validator("scanners")
     @classmethod
     def _are_scanners(cls, scanners: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := sorted(set(scanners) - set(scanner_names())):
-            raise ValueError(f"no such scanner: {', '.join(unknown)}; there are {', '.join(scanner_names())}")
+        known = (*TRAINING_SCANNERS, WILD)
+        if unknown := sorted(set(scanners) - set(known)):
+            raise ValueError(f"no scanner to train with: {', '.join(unknown)}; there are {', '.join(known)}")
         return scanners
 
 
@@ -77,7 +78,8 @@ class TrainingConfig(BaseModel):
         0.0,
         ge=0,
         le=1,
-        description="Scans of a class found on a smaller share f of draws are drawn sqrt(rare_below / f) times as often.",
+        description="Scans of a class found on a smaller share f of its source's scans are drawn sqrt(rare_below / f) "
+        "times as often.",
     )
     fresh: FreshScans = Field(default_factory=FreshScans)
     validation_share: float = Field(0.1, gt=0, lt=1, description="Share of each source's training scans held out.")

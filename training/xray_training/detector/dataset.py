@@ -17,7 +17,6 @@ from torch.utils.data import Dataset
 from xray_agent_tools.detector.preprocess import content_box, flatten_field, place
 from xray_training.datasets.record import ScanRecord
 from xray_training.detector.augment import Augmentation, Sample, fit, mosaic, overlay, rescan
-from xray_training.detector.config import FreshScans
 from xray_training.detector.projecting import Projector
 from xray_training.detector.sampler import FRESH
 from xray_training.detector.simulated import Simulated
@@ -60,9 +59,9 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
 class _Store:
     """Content crops of the records, held in memory at a little more than the input's size."""
 
-    def __init__(self, records: Sequence[ScanRecord], names: Sequence[str], size: int) -> None:
+    def __init__(self, records: Sequence[ScanRecord], names: Sequence[str], size: int, *, masked: bool) -> None:
         self.samples: list[Sample] = []
-        self.masks = np.stack([annotation_mask(record.annotated, names) for record in records])
+        self.masks = np.stack([annotation_mask(record.annotated, names) for record in records]) | (not masked)
         index = {name: number for number, name in enumerate(names)}
         longest = round(size * _STORED_PER_INPUT)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -71,11 +70,14 @@ class _Store:
 
 
 def _content_sample(record: ScanRecord, index: Mapping[str, int], longest: int) -> Sample:
-    pixels = record.pixels()
+    return crop_to_content(_sample(record.pixels(), record, index), longest)
+
+
+def _sample(pixels: NDArray[np.uint8], record: ScanRecord, index: Mapping[str, int]) -> Sample:
+    """Pixels with the boxes of the classes that are trained."""
     known = np.array([box.label in index for box in record.boxes], dtype=np.bool_)
-    corners = record.corners(pixels.shape[1], pixels.shape[0])[known]
     labels = np.array([index[box.label] for box in record.boxes if box.label in index], dtype=np.int64)
-    return crop_to_content(Sample(pixels, corners, labels), longest)
+    return Sample(pixels, record.corners(pixels.shape[1], pixels.shape[0])[known], labels)
 
 
 def crop_to_content(sample: Sample, longest: int) -> Sample:
@@ -105,9 +107,20 @@ class TrainingScans(Dataset[dict[str, Any]]):
         *,
         size: int,
         augmentation: Augmentation,
-        fresh: FreshScans | None = None,
+        masked: bool = True,
+        simulated: Simulated | None = None,
     ) -> None:
-        self._store = _Store(records, names, size)
+        """Read the scans.
+
+        Args:
+            records: the scans.
+            names: the classes, in the network's order.
+            size: side of the network input in pixels.
+            augmentation: how strongly to augment.
+            masked: False takes what a source does not annotate for absent.
+            simulated: makes scans for draws of :data:`FRESH`.
+        """
+        self._store = _Store(records, names, size, masked=masked)
         self._files = [str(record.image) for record in records]
         self._size, self._augmentation = size, augmentation
         self._sources = np.array([record.source for record in records])
@@ -116,7 +129,8 @@ class TrainingScans(Dataset[dict[str, Any]]):
         }
         self._names_of_sources = tuple(self._members)
         self._projector = Projector(names)
-        self._simulated = Simulated(fresh or FreshScans(), names)
+        self._index = {name: number for number, name in enumerate(names)}
+        self._simulated = simulated
         self.mosaic = True
         self.labels = [{"cls": s.labels, "bboxes": s.boxes} for s in self._store.samples]
 
@@ -126,8 +140,7 @@ class TrainingScans(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng(int(torch.randint(2**62, ()).item()))
         if index == FRESH:
-            whole, mask, file = self._simulated.make(rng)
-            sample = fit(whole, self._size, self._augmentation, rng)
+            sample, mask, file = self._fresh(rng)
         else:
             (sample, mask), file = self._one(index, rng), self._files[index]
         if rng.random() < self._augmentation.mix:
@@ -138,6 +151,15 @@ class TrainingScans(Dataset[dict[str, Any]]):
         visible = mask[sample.labels]
         kept = Sample(sample.pixels, sample.boxes[visible], sample.labels[visible])
         return pack_sample(pixels, kept, mask, file)
+
+    def _fresh(self, rng: np.random.Generator) -> tuple[Sample, NDArray[np.bool_], str]:
+        """A simulated scan made now, the classes annotated on it, and its name."""
+        if self._simulated is None:
+            raise IndexError("nothing makes simulated scans here")
+        pixels, record = self._simulated.make(rng)
+        whole = crop_to_content(_sample(pixels, record, self._index), round(self._size * _STORED_PER_INPUT))
+        mask = annotation_mask(record.annotated, tuple(self._index))
+        return fit(whole, self._size, self._augmentation, rng), mask, str(record.image)
 
     def _partner(self, rng: np.random.Generator) -> int:
         """A scan of any source, every source alike."""
@@ -182,9 +204,7 @@ class ValidationScans(Dataset[dict[str, Any]]):
 
 
 def _placed_sample(record: ScanRecord, index: Mapping[str, int], size: int) -> Sample:
-    pixels = record.pixels()
-    network_input, placement = place(pixels, size)
-    known = np.array([box.label in index for box in record.boxes], dtype=np.bool_)
-    boxes = placement.to_input(record.corners(pixels.shape[1], pixels.shape[0])[known])
-    labels = np.array([index[box.label] for box in record.boxes if box.label in index], dtype=np.int64)
-    return Sample((network_input.transpose(1, 2, 0) * 255).round().astype(np.uint8), boxes, labels)
+    whole = _sample(record.pixels(), record, index)
+    network_input, placement = place(whole.pixels, size)
+    shown = (network_input.transpose(1, 2, 0) * 255).round().astype(np.uint8)
+    return Sample(shown, placement.to_input(whole.boxes), whole.labels)

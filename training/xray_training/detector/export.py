@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from xray_agent_tools.detector.package import (
     write_manifest,
 )
 from xray_agent_tools.detector.preprocess import place
-from xray_agent_tools.detector.protocol import Detector
+from xray_agent_tools.detector.protocol import Detector, RawDetection
 from xray_agent_tools.detector.torch import CHECKPOINT_FILE, UltralyticsDetector
 from xray_agent_tools.scan import load_scan
 from xray_agent_tools.taxonomy import taxonomy
@@ -54,6 +54,7 @@ _EXAMPLES = 200
 _TIMED = 24
 _WORSE = 0.01
 _METADATA = ("names", "imgsz", "stride", "task", "head", "license")
+_Thing = TypeVar("_Thing")
 _IDENTITY = Calibration(slope=1.0, intercept=0.0, error=0.0)
 
 LICENCES = {
@@ -96,7 +97,8 @@ class ExportPlan:
         overlap: intersection over union from which two boxes are the same.
         precision: form of the network; None takes the 8-bit one where it tells items apart as well and is faster, and
             otherwise the full one, stored in half precision.
-        second_look: whether and how doubted regions are looked at again.
+        second_look: how doubted regions are looked at again, if that finds more on the held-out scans.
+        from_scratch: whether training began with random weights, and so owes nothing to other scans.
         remarks: what a reader of the figures has to know, for the manifest and the card.
     """
 
@@ -113,6 +115,7 @@ class ExportPlan:
     overlap: float = 0.6
     precision: Precision | None = None
     second_look: SecondLook | None = None
+    from_scratch: bool = False
     remarks: tuple[str, ...] = ()
 
 
@@ -140,20 +143,40 @@ def _build(plan: ExportPlan) -> None:
     strip_checkpoint(plan.checkpoint, plan.out / CHECKPOINT_FILE)
     with tempfile.TemporaryDirectory(dir=plan.out.parent, prefix=".variants-") as folder:
         drafts = _Drafts(plan, Path(folder))
-        check_parity(drafts.detector("fp32"), drafts.trained(), plan.validation)
+        check_parity(drafts.detector("fp16"), drafts.trained(), plan.validation)
         precision, figures, looked = _chosen(plan, drafts)
+        fitted = _fitted(plan, looked, drafts.labels)
         if plan.second_look is not None:
-            first = operating_points(looked, _IDENTITY, drafts.labels, false_alarm_rate=plan.false_alarm_rate)
-            looked, figure = _looked_again(plan, drafts, precision, first)
+            again, figure = _looked_again(plan, drafts, precision, fitted)
             figures.append(figure)
+            if figure.recall > _figure_of(precision, figures).recall:
+                fitted = _fitted(plan, again, drafts.labels)
+            else:
+                plan = replace(plan, second_look=None)
         shutil.copyfile(drafts.network(precision), plan.out / NETWORK_FILE)
-    real = [entry for entry in looked if entry.real]
-    calibration = _fit(real or looked)
-    points = operating_points(looked, calibration, drafts.labels, false_alarm_rate=plan.false_alarm_rate)
-    _write_manifest(plan, points, calibration, variants=figures, precision=precision)
+    _write_manifest(plan, fitted, variants=figures, precision=precision)
     package = load_package(plan.out)
     _check_canary(package)
     write_card(package)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """What held-out scans make of raw scores."""
+
+    calibration: Calibration
+    points: Sequence[OperatingPoint]
+
+
+def _fitted(plan: ExportPlan, looked: Sequence[Looked], labels: Sequence[str]) -> _Fitted:
+    """Calibration and operating points; real scans alone calibrate, where there are any."""
+    real = [entry for entry in looked if entry.real]
+    calibration = _calibration(real or looked)
+    return _Fitted(calibration, operating_points(looked, calibration, labels, false_alarm_rate=plan.false_alarm_rate))
+
+
+def _figure_of(precision: Precision, figures: Sequence[Variant]) -> Variant:
+    return next(figure for figure in figures if figure.precision == precision)
 
 
 class _Drafts:
@@ -178,33 +201,21 @@ class _Drafts:
                 quantise(self.network("fp32"), made, self._inputs(self._plan.training, _EXAMPLES))
         return made
 
-    def detector(self, precision: Precision, points: Sequence[OperatingPoint] = ()) -> OnnxDetector:
-        """A detector that gives raw scores; with operating points of raw scores, it looks again at what it doubts."""
+    def detector(self, precision: Precision) -> OnnxDetector:
+        """A detector that looks once and gives raw scores."""
+        return OnnxDetector(self._package(precision), second_look=False)
+
+    def second_detector(self, precision: Precision, fitted: _Fitted) -> OnnxDetector:
+        """A detector with confidences and operating points, which looks again at what it doubts."""
         package = self._package(precision)
-        if not points:
-            return OnnxDetector(package, second_look=False)
-        manifest = package.manifest.model_copy(update={"classes": tuple(points)})
+        manifest = package.manifest.model_copy(
+            update={"classes": tuple(fitted.points), "calibration": fitted.calibration}
+        )
         return OnnxDetector(replace(package, manifest=manifest), second_look=self._plan.second_look)
 
     def trained(self) -> UltralyticsDetector:
         """The checkpoint as a detector that gives raw scores."""
         return UltralyticsDetector(self._package("fp32"), checkpoint=self._folder / CHECKPOINT_FILE)
-
-    def milliseconds(self, precisions: Sequence[Precision]) -> list[float]:
-        """Median time of a run of each form, in turn on the same held-out scans."""
-        import onnxruntime
-
-        sessions = [
-            onnxruntime.InferenceSession(str(self.network(precision)), providers=["CPUExecutionProvider"])
-            for precision in precisions
-        ]
-        spans: list[list[float]] = [[] for _ in sessions]
-        for example in self._inputs(self._plan.validation, _TIMED):
-            for session, taken in zip(sessions, spans, strict=True):
-                started = time.perf_counter()
-                session.run(None, {session.get_inputs()[0].name: example})
-                taken.append((time.perf_counter() - started) * 1000)
-        return [float(np.median(taken)) for taken in spans]
 
     def _package(self, precision: Precision) -> ModelPackage:
         folder = self._folder / f"package-{precision}"
@@ -212,7 +223,7 @@ class _Drafts:
             folder.mkdir()
             shutil.copyfile(self.network(precision), folder / NETWORK_FILE)
             raw = [_provisional(label) for label in self.labels]
-            _write_manifest(replace(self._plan, out=folder), raw, _IDENTITY)
+            _write_manifest(replace(self._plan, out=folder), _Fitted(_IDENTITY, raw))
         return load_package(folder)
 
     def _inputs(self, records: Sequence[ScanRecord], most: int) -> list[NDArray[np.float32]]:
@@ -225,16 +236,16 @@ def _chosen(plan: ExportPlan, drafts: _Drafts) -> tuple[Precision, list[Variant]
     full: Precision = "fp16" if plan.precision is None else plan.precision
     forms: list[Precision] = [full] if plan.precision else [full, "int8"]
     looked = {form: look_at(drafts.detector(form), plan.validation) for form in forms}
+    views = [record.pixels() for record in spread(plan.validation, _TIMED)]
+    seconds = {form: _seconds(drafts.detector(form), views) for form in forms}
     figures = [
         Variant(
             precision=form,
             recall=round(mean_recall(looked[form], drafts.labels), 4),
-            relative_time=round(milliseconds / first, 3),
+            relative_time=round(seconds[form] / seconds[full], 3),
             megabytes=round(drafts.network(form).stat().st_size / 1e6, 2),
         )
-        for times in [drafts.milliseconds(forms)]
-        for first in times[:1]
-        for form, milliseconds in zip(forms, times, strict=True)
+        for form in forms
     ]
     chosen = full
     if len(figures) > 1 and figures[1].recall >= figures[0].recall - _WORSE and figures[1].relative_time < 1:
@@ -243,11 +254,11 @@ def _chosen(plan: ExportPlan, drafts: _Drafts) -> tuple[Precision, list[Variant]
 
 
 def _looked_again(
-    plan: ExportPlan, drafts: _Drafts, precision: Precision, points: Sequence[OperatingPoint]
+    plan: ExportPlan, drafts: _Drafts, precision: Precision, fitted: _Fitted
 ) -> tuple[list[Looked], Variant]:
-    """What a second look sees on the held-out scans, and what it is worth and costs beside the first alone."""
-    once, twice = drafts.detector(precision), drafts.detector(precision, points)
-    looked = look_at(twice, plan.validation)
+    """What a second look sees on the held-out scans, in raw scores, and what it is worth and costs beside one look."""
+    once, twice = drafts.detector(precision), drafts.second_detector(precision, fitted)
+    looked = [_with_raw_scores(entry, fitted.calibration) for entry in look_at(twice, plan.validation)]
     views = [record.pixels() for record in spread(plan.validation, _TIMED)]
     single, double = (_seconds(detector, views) for detector in (once, twice))
     figure = Variant(
@@ -260,6 +271,14 @@ def _looked_again(
     return looked, figure
 
 
+def _with_raw_scores(entry: Looked, calibration: Calibration) -> Looked:
+    known, unknown = (
+        [replace(box, confidence=calibration.score(box.confidence)) for box in boxes]
+        for boxes in (entry.detections, entry.unknown)
+    )
+    return replace(entry, detections=known, unknown=unknown)
+
+
 def _seconds(detector: Detector, views: Sequence[NDArray[np.uint8]]) -> float:
     started = time.perf_counter()
     for view in views:
@@ -267,9 +286,9 @@ def _seconds(detector: Detector, views: Sequence[NDArray[np.uint8]]) -> float:
     return time.perf_counter() - started
 
 
-def spread(records: Sequence[ScanRecord], most: int) -> list[ScanRecord]:
-    """At most so many records, evenly spread over all."""
-    return list(records[:: max(1, len(records) // most)][:most])
+def spread(things: Sequence[_Thing], most: int) -> list[_Thing]:
+    """At most so many things, evenly spread over all."""
+    return list(things[:: max(1, len(things) // most)][:most])
 
 
 def _provisional(label: str) -> OperatingPoint:
@@ -322,35 +341,35 @@ def export_network(checkpoint: Path, out: Path, size: int) -> list[str]:
 
 
 def check_parity(exported: Detector, trained: Detector, records: Sequence[ScanRecord]) -> None:
-    """Compare two detectors on non-square scans.
+    """Compare two detectors on non-square scans, spread over all that there are.
 
     Raises:
-        ExportError: a box differs by more than a pixel or a confidence by more than 0.01.
+        ExportError: one has a box that the other has not within a pixel and a confidence of 0.01.
     """
     compared = 0
-    for record in records:
+    for record in spread(records, 4 * _PARITY_SCANS):
         pixels = record.pixels()
-        if pixels.shape[0] == pixels.shape[1] or compared >= _PARITY_SCANS:
+        if pixels.shape[0] == pixels.shape[1] or compared == _PARITY_SCANS:
             continue
         compared += 1
         first, second = exported.detect(pixels, floor=0.1), trained.detect(pixels, floor=0.1)
-        for box in first:
-            near = [
-                other
-                for other in second
-                if other.label == box.label
-                and np.abs(np.subtract(box.box, other.box)).max() <= _PARITY_BOX_PX
-                and abs(box.confidence - other.confidence) <= _PARITY_CONFIDENCE
-            ]
-            if not near and box.confidence >= 0.1 + _PARITY_CONFIDENCE:
-                raise ExportError(f"{record.image.name}: the checkpoint has no box like {box}")
-        if abs(len(first) - len(second)) > 1:
-            raise ExportError(f"{record.image.name}: {len(first)} boxes exported, {len(second)} trained")
+        for boxes, others, lacking in ((first, second, "checkpoint"), (second, first, "exported network")):
+            for box in boxes:
+                if box.confidence >= 0.1 + _PARITY_CONFIDENCE and not any(_alike(box, other) for other in others):
+                    raise ExportError(f"{record.image.name}: the {lacking} has no box like {box}")
     if compared == 0:
         raise ExportError("no held-out scan is wider or taller than it is square")
 
 
-def _fit(looked: Sequence[Looked]) -> Calibration:
+def _alike(one: RawDetection, other: RawDetection) -> bool:
+    return (
+        one.label == other.label
+        and float(np.abs(np.subtract(one.box, other.box)).max()) <= _PARITY_BOX_PX
+        and abs(one.confidence - other.confidence) <= _PARITY_CONFIDENCE
+    )
+
+
+def _calibration(looked: Sequence[Looked]) -> Calibration:
     scores = np.array([box.confidence for entry in looked for box in entry.detections])
     hits = np.array([hit for entry in looked for hit in entry.hits], dtype=np.bool_)
     try:
@@ -361,8 +380,7 @@ def _fit(looked: Sequence[Looked]) -> Calibration:
 
 def _write_manifest(
     plan: ExportPlan,
-    points: Sequence[OperatingPoint],
-    calibration: Calibration,
+    fitted: _Fitted,
     *,
     variants: Sequence[Variant] = (),
     precision: Precision = "fp32",
@@ -381,15 +399,15 @@ def _write_manifest(
         head="raw",
         precision=precision,
         variants=tuple(variants),
-        classes=tuple(points),
-        calibration=calibration,
+        classes=tuple(fitted.points),
+        calibration=fitted.calibration,
         sources=tuple(
             Source(name=name, scans=scans, licence=LICENCES.get(name, "unknown"))
             for name, scans in sorted(counts.items())
         ),
         scores=(),
         canary=Canary(file=canary.name, sha256=_sha256(canary), label=plan.canary_label),
-        licence=_LICENCES_OF_WEIGHTS[set(counts) <= {SOURCE}],
+        licence=_LICENCES_OF_WEIGHTS[plan.from_scratch and set(counts) <= {SOURCE}],
         statement=STATEMENT,
         remarks=plan.remarks,
     )

@@ -164,21 +164,21 @@ def operating_points(
     """For each class, the lowest confidence at which it keeps to a rate of false alarms.
 
     A false alarm is a scan whose source annotates the class, that holds none, and that alarms for it. A class with
-    enough boxes on real scans is judged on those alone. Any other is judged on simulated and projected items, and
-    cautiously: a threat must keep to a tenth of the rate on every real scan, whatever its source annotates, and an
-    everyday thing needs a confidence of at least one half.
+    enough boxes on real scans, and enough real scans without it, is judged on those alone. Any other is judged on
+    simulated and projected items, and cautiously: a threat must keep to a tenth of the rate on every real scan,
+    whatever its source annotates, and an everyday thing needs a confidence of at least one half.
 
     Args:
         looked: detections with raw scores as confidences.
         calibration: turns raw scores into confidences.
         labels: the classes, in the network's order.
         false_alarm_rate: share (0..1) of such scans that may alarm for one class.
-        fewest: boxes on real scans from which a class is judged on real scans.
+        fewest: boxes, and scans without any, from which a class is judged on real scans.
     """
     real = [entry for entry in looked if entry.real]
     points = []
     for label in labels:
-        if _positives(real, label) >= fewest:
+        if _positives(real, label) >= fewest and len(_peaks_without(real, label)) >= fewest:
             points.append(_point(label, real, calibration, _limit(_peaks_without(real, label), false_alarm_rate)))
             continue
         limit = _limit(_peaks_without(looked, label), false_alarm_rate)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xray_training.detector.augment import Sample
 from xray_training.projection import Reading, Threat, project, read_scan, simulated_threat
 from xray_training.simulator.draw import Draw
-from xray_training.simulator.objects.library import FAMILIES
+from xray_training.simulator.objects.library import THREATS
 
 _STOCK = 16
 _STOCK_PITCH_MM = 1.0
@@ -34,7 +34,7 @@ class Projector:
             mask: which classes its source annotates, shape (classes,).
             rng: chooses threat and place.
         """
-        choices = [index for index in np.flatnonzero(mask) if self._names[index] in FAMILIES]
+        choices = [index for index in np.flatnonzero(mask) if self._names[index] in THREATS]
         if not choices:
             return sample
         label = int(rng.choice(choices))

@@ -20,7 +20,7 @@ def training_records(config: TrainingConfig) -> list[ScanRecord]:
         DatasetError: a folder cannot be read.
     """
     return [
-        _with_unknowns(_renamed(record, config.aliases), config)
+        as_trained(record, config)
         for folder in config.data
         for record in partial_yolo.read(folder, split="train", stretch=config.stretch)
     ]
@@ -35,6 +35,11 @@ def divided_records(config: TrainingConfig) -> tuple[list[ScanRecord], list[Scan
     return hold_out(
         training_records(config), config.validation_shares, default=config.validation_share, seed=config.seed
     )
+
+
+def as_trained(record: ScanRecord, config: TrainingConfig) -> ScanRecord:
+    """A record with the labels it is trained under, and without those it cannot be said to annotate."""
+    return _with_unknowns(_renamed(record, config.aliases), config)
 
 
 def _renamed(record: ScanRecord, aliases: dict[str, str]) -> ScanRecord:

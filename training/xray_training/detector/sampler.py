@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from xray_training.datasets.record import ScanRecord
 
 FRESH = -1
 """Index that stands for a simulated scan yet to be made."""
+
+
+_PART = 64
 
 
 class BalancedSampler(Sampler[int]):
@@ -30,6 +33,7 @@ class BalancedSampler(Sampler[int]):
         self,
         records: Sequence[ScanRecord],
         *,
+        names: Collection[str],
         length: int,
         balance: float,
         emphasis: Mapping[str, tuple[float, float]] | None = None,
@@ -41,6 +45,7 @@ class BalancedSampler(Sampler[int]):
 
         Args:
             records: the training scans.
+            names: the classes that are trained; no other makes a scan rare.
             length: draws in an epoch.
             balance: 0: every source alike; 1: every scan alike.
             emphasis: factors at the start and at the end of the run, by source.
@@ -54,7 +59,7 @@ class BalancedSampler(Sampler[int]):
         self._emphasis = dict(emphasis or {})
         self._fresh = fresh
         totals = Counter(self._sources.tolist())
-        within = _repeat_factors(records, rare_below)
+        within = _repeat_factors(records, names, rare_below)
         sums = {source: float(within[self._sources == source].sum()) for source in totals}
         self._weights = np.array(
             [
@@ -76,17 +81,20 @@ class BalancedSampler(Sampler[int]):
         return self._length
 
     def __iter__(self) -> Iterator[int]:
-        chosen = torch.multinomial(torch.from_numpy(self.weights()), self._length, replacement=True)
-        chosen[torch.rand(self._length) < self._now(self._fresh)] = FRESH
-        return iter(chosen.tolist())
+        # Drawn in small parts, because loaders fetch ahead: what is drawn late shall know of the progress made since.
+        for start in range(0, self._length, _PART):
+            size = min(_PART, self._length - start)
+            chosen = torch.multinomial(torch.from_numpy(self.weights()), size, replacement=True)
+            chosen[torch.rand(size) < self._now(self._fresh)] = FRESH
+            yield from chosen.tolist()
 
     def _now(self, line: tuple[float, float]) -> float:
         first, last = line
         return first + (last - first) * self.progress
 
 
-def _repeat_factors(records: Sequence[ScanRecord], rare_below: float) -> NDArray[np.float64]:
-    shown = [(record.source, {box.label for box in record.boxes}) for record in records]
+def _repeat_factors(records: Sequence[ScanRecord], names: Collection[str], rare_below: float) -> NDArray[np.float64]:
+    shown = [(record.source, {box.label for box in record.boxes}.intersection(names)) for record in records]
     scans = Counter(source for source, _ in shown)
     counts = Counter((source, label) for source, labels in shown for label in labels)
     return np.array(

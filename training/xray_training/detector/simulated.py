@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_training.detector.augment import Sample
-from xray_training.detector.config import FreshScans
+from xray_training.datasets.record import ScanRecord
+from xray_training.datasets.writers.yolo import box_in_shares
+from xray_training.detector.config import TrainingConfig
+from xray_training.detector.records import as_trained
 from xray_training.simulator.objects.library import LABELS, THREATS
 from xray_training.simulator.scene import Contents, simulate_views
 from xray_training.simulator.write import SOURCE, labelled
@@ -17,19 +19,18 @@ from xray_training.simulator.write import SOURCE, labelled
 class Simulated:
     """Makes simulated scans that no folder holds; the threats in them are drawn from those that are trained."""
 
-    def __init__(self, settings: FreshScans, names: Sequence[str]) -> None:
-        self._settings = settings
-        trained = tuple(label for label in THREATS if label in names)
-        self._contents = Contents(None, trained or THREATS, settings.most)
-        self._index = {name: number for number, name in enumerate(names)}
-        self._mask = np.array([name in LABELS for name in names], dtype=np.bool_)
+    def __init__(self, config: TrainingConfig) -> None:
+        self._config = config
+        trained = tuple(label for label in THREATS if config.aliases.get(label, label) in config.names)
+        self._contents = Contents(None, trained or THREATS, config.fresh.most)
 
-    def make(self, rng: np.random.Generator) -> tuple[Sample, NDArray[np.bool_], str]:
-        """A scan, the classes annotated on it, shape (classes,), and a name that tells how to make it again."""
+    def make(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], ScanRecord]:
+        """A scan, RGB of shape (height, width, 3), and its record, whose name tells how to make it again."""
         seed = int(rng.integers(2**32))
-        scanner = self._settings.scanners[int(rng.integers(len(self._settings.scanners)))]
+        scanners = self._config.fresh.scanners
+        scanner = scanners[int(rng.integers(len(scanners)))]
         scan = simulate_views(seed, scanner=scanner, contents=self._contents)[0]
-        shown = [item for item in labelled(scan) if item.label in self._index]
-        boxes = np.array([item.box for item in shown], dtype=np.float32).reshape(-1, 4)
-        labels = np.array([self._index[item.label] for item in shown], dtype=np.int64)
-        return Sample(scan.pixels, boxes, labels), self._mask, f"{SOURCE}_{scanner}_{seed}"
+        boxes = tuple(box_in_shares(item.label, item.box, scan.pixels) for item in labelled(scan))
+        name = f"{SOURCE}_{scanner}_{seed}"
+        record = ScanRecord(Path(name), SOURCE, scanner, "train", name, name, boxes, frozenset(LABELS))
+        return scan.pixels, as_trained(record, self._config)

@@ -21,11 +21,18 @@ from ultralytics.utils import RANK
 from ultralytics.utils.torch_utils import strip_optimizer, unwrap_model
 
 from xray_training.datasets.record import DatasetError
-from xray_training.detector.config import CONFIG_FILE, TrainingConfig
+from xray_training.detector.config import CONFIG_FILE, TrainingConfig, load_config
 from xray_training.detector.dataset import TrainingScans, ValidationScans, collate
 from xray_training.detector.loss import AnnotatedDetectionLoss
 from xray_training.detector.records import divided_records
 from xray_training.detector.sampler import BalancedSampler
+from xray_training.detector.simulated import Simulated
+
+_DIVISION = (
+    *("data", "names", "aliases", "broad", "unannotated", "stretch"),
+    *("validation_share", "validation_shares", "seed"),
+)
+"""Settings on which it depends which scans are held out, and what of them is known."""
 
 
 @contextmanager
@@ -104,10 +111,16 @@ class ScanTrainer(DetectionTrainer):  # type: ignore[misc]
         config = self.config
         if mode == "train":
             scans = TrainingScans(
-                dataset_path, config.names, size=config.size, augmentation=config.augmentation, fresh=config.fresh
+                dataset_path,
+                config.names,
+                size=config.size,
+                augmentation=config.augmentation,
+                masked=config.masked_loss,
+                simulated=Simulated(config),
             )
             self.sampler = BalancedSampler(
                 dataset_path,
+                names=config.names,
                 length=config.epoch_scans,
                 balance=config.balance,
                 emphasis=config.emphasis,
@@ -160,7 +173,7 @@ class ScanTrainer(DetectionTrainer):  # type: ignore[misc]
     def final_eval(self) -> None:
         """Strip optimiser state from the checkpoints."""
         for checkpoint in (self.last, self.best):
-            if Path(checkpoint).exists():
+            if RANK in {-1, 0} and Path(checkpoint).exists():
                 strip_optimizer(checkpoint)
 
     def plot_training_labels(self) -> None:
@@ -169,6 +182,10 @@ class ScanTrainer(DetectionTrainer):  # type: ignore[misc]
 
 class RunFinished(RuntimeError):
     """A run that is to go on has reached its end."""
+
+
+class RunChanged(RuntimeError):
+    """A run is to go on with settings that would hold out other scans."""
 
 
 def _is_finished(checkpoint: Path) -> bool:
@@ -193,15 +210,35 @@ def train(config: TrainingConfig, out: Path, *, resume: bool = False) -> Path:
         resume: go on from ``out/weights/last.pt``.
 
     Raises:
-        RunFinished: there is nothing to go on with.
+        RunFinished: there is nothing to go on with, or a run that would be overwritten.
+        RunChanged: what is to go on would hold out other scans.
         DatasetError: the scans cannot be read, or one part of them is empty.
     """
     last = out / "weights" / "last.pt"
     if resume and _is_finished(last):
         raise RunFinished(f"the run in {out} is finished: there is nothing to go on with")
+    if resume:
+        _check_unchanged(config, out)
+    elif last.exists():
+        raise RunFinished(f"{out} holds a run already: go on with it (--resume), or choose another folder")
     save_config(config, out)
     ScanTrainer(overrides=_trainer_settings(config, out, last if resume else None)).train()
     return last
+
+
+def _check_unchanged(config: TrainingConfig, out: Path) -> None:
+    """A run that goes on must hold out the same scans: what decides on that may not change.
+
+    Raises:
+        RunChanged: it did.
+    """
+    saved = load_config(out / CONFIG_FILE, {})
+    changed = [name for name in _DIVISION if getattr(saved, name) != getattr(config, name)]
+    if changed:
+        raise RunChanged(
+            f"{', '.join(changed)} differ from those of the run in {out}, so other scans would be held out: "
+            "resume with the settings of its config.yaml, or start another run"
+        )
 
 
 def _trainer_settings(config: TrainingConfig, out: Path, checkpoint: Path | None) -> dict[str, Any]:

@@ -28,6 +28,8 @@ os.environ.setdefault("YOLO_OFFLINE", "true")
 os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 os.environ.setdefault("YOLO_VERBOSE", "false")
 
+from xray_evals.checkout import commit
+
 from xray_agent_tools import Screener
 from xray_agent_tools.detector.onnx import OnnxDetector, cores
 from xray_agent_tools.detector.package import load_package
@@ -170,17 +172,6 @@ def real_scans() -> list[Path]:
     return found[:: max(1, len(found) // REAL_SCANS)][:REAL_SCANS]
 
 
-def commit() -> str:
-    """The commit that is measured, with a mark if the tree differs from it."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True, cwd=ROOT
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
-
-
 def show(cases: list[Case], imported: float, first: float) -> None:
     """Print the table."""
     print(f"import xray_agent_tools                {imported:8.3f} s   (goal: under 0.25)")
@@ -196,6 +187,7 @@ def show(cases: list[Case], imported: float, first: float) -> None:
 
 def main() -> None:
     """Measure, print a table and write the figures."""
+    stamp, sha256 = commit(), load_package("default").manifest.sha256
     imported, first = in_new_process(_IMPORT), in_new_process(_FIRST)
     groups = {"demo scans": DEMO} | ({"real test scans": real} if (real := real_scans()) else {})
     all_cores = cores() or os.cpu_count() or 1
@@ -212,7 +204,8 @@ def main() -> None:
         "import_s": imported,
         "first_s": first,
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": commit(),
+        "commit": stamp,
+        "sha256": sha256,
         "cases": [asdict(case) for case in cases],
     }
     OUT.parent.mkdir(parents=True, exist_ok=True)

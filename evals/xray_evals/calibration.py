@@ -13,7 +13,8 @@ from xray_evals.scanned import ScannedRecord
 
 BINS = 15
 LOWEST_CONFIDENCE = 0.01
-"""Detections below this do not count; the calibration is fitted on the same ones."""
+"""Calibrated confidence below which detections do not count. The calibration is fitted on others: held-out scans, and raw
+scores from 0.01 on."""
 
 
 @dataclass(frozen=True, slots=True)

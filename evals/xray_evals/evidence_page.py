@@ -13,7 +13,6 @@ from xray_agent_tools.markdown import table
 from xray_evals.evidence import ANSWERS, MaterialWorth, OcclusionWorth, material_worth, occlusion_worth
 from xray_evals.evidence_seen import FLOOR, Seen
 from xray_evals.evidence_truth import BANDS
-from xray_evals.results import commit
 
 TRUE_BOXES = "true boxes"
 DETECTIONS = "the model's own detections"
@@ -29,6 +28,7 @@ class EvidenceResults:
 
     manifest: Manifest
     command: str
+    commit: str
     scans: str
     occlusion: Sequence[OcclusionWorth]
     material: Sequence[MaterialWorth]
@@ -60,7 +60,7 @@ def as_data(results: EvidenceResults) -> dict[str, Any]:
         "model": {"id": manifest.id, "version": manifest.version, "sha256": manifest.sha256},
         "command": results.command,
         "scans": results.scans,
-        "commit": commit(),
+        "commit": results.commit,
         "date": datetime.now(UTC).date().isoformat(),
         "occlusion": [asdict(worth) for worth in results.occlusion],
         "material": [asdict(worth) for worth in results.material],

@@ -60,20 +60,22 @@ class TrueScan:
     items: tuple[TrueItem, ...]
 
 
-def read_truth(folder: Path, *, limit: int | None = None) -> list[TrueScan]:
+def read_truth(folder: Path, *, split: str | None = None, limit: int | None = None) -> list[TrueScan]:
     """Read the truth of a folder that ``xray-train data simulate`` wrote.
 
     Kept are the objects that it boxes: those with a canonical label of which at least 3 % and twelve pixels show.
 
     Args:
         folder: holds ``truth.jsonl`` and the pictures.
+        split: keep only the scans of this split.
         limit: keep only the first scans.
 
     Raises:
-        DatasetError: the file is missing, empty or malformed, or names a material that is not known.
+        DatasetError: the file is missing, empty or malformed, names a material that is not known, or has no scan
+            of the split.
     """
     try:
-        lines = (folder / _TRUTH_FILE).read_text(encoding="utf-8").splitlines()[:limit]
+        lines = (folder / _TRUTH_FILE).read_text(encoding="utf-8").splitlines()
         scans = [_scan(folder, json.loads(line)) for line in lines]
     except FileNotFoundError as error:
         raise DatasetError(f"{folder} has no {_TRUTH_FILE}: simulate scans with xray-train data simulate") from error
@@ -81,7 +83,10 @@ def read_truth(folder: Path, *, limit: int | None = None) -> list[TrueScan]:
         raise DatasetError(f"{folder / _TRUTH_FILE} is malformed: {type(error).__name__}: {error}") from error
     if not scans:
         raise DatasetError(f"{folder / _TRUTH_FILE} is empty")
-    return scans
+    chosen = [scan for scan in scans if split is None or scan.image.parent == folder / "images" / split]
+    if not chosen:
+        raise DatasetError(f"{folder} holds no scan of the split {split!r}: simulate some with --split {split}")
+    return chosen[:limit]
 
 
 def _scan(folder: Path, line: dict[str, Any]) -> TrueScan:

@@ -1,7 +1,8 @@
 """Scores per image: does a scan with a threat alarm, and a benign one not?
 
 The score of an image is its most certain detection among the labels that count. A false alarm can be told only for
-labels that the benign scans were searched for, so only those count, but for the rate of all alarms.
+labels that the benign scans were searched for, so only those count, but for the rate of all alarms. The bootstrap draws
+scans one by one, as if neighbouring ones were independent, so its intervals are too narrow.
 """
 
 from __future__ import annotations

@@ -13,23 +13,27 @@ from xray_evals.images import FALSE_POSITIVE_RATES, OPERATING, PREVALENCES
 
 _LARGEST_CONFUSIONS = 15
 _NOTHING = "not measured"
+_UNTOUCHED = "test"
 
 Data = dict[str, Any]
 Row = list[object]
 
 
-def as_page(data: Data, *, plots: Sequence[str] = ()) -> str:
+def as_page(data: Data, *, plots: Sequence[str] = (), docs: str | None = None) -> str:
     """The results in Markdown.
 
     Args:
         data: what ``as_data`` gives.
         plots: paths of the plots, relative to the page.
+        docs: the documentation's folder, relative to the page; without it nothing links there.
     """
-    return "\n\n".join(_sections(data, plots)) + "\n"
+    return "\n\n".join(_sections(data, plots, docs)) + "\n"
 
 
-def _sections(data: Data, plots: Sequence[str]) -> Iterator[str]:
+def _sections(data: Data, plots: Sequence[str], docs: str | None) -> Iterator[str]:
     yield from _opening(data)
+    if docs is not None:
+        yield f"[What was tried, and what would close the distance]({docs}/model.md#what-would-close-the-distance)."
     yield from _boxes(data)
     yield from _images(data, plots)
     yield from _calibration(data, plots)
@@ -45,20 +49,27 @@ def _sections(data: Data, plots: Sequence[str]) -> Iterator[str]:
             "fitted on that. Times are of this run alone, and without reading the picture."
         )
         yield _variants(data["ablations"])
+    yield "## Other models"
     if data["others"]:
-        yield "## Other models"
         yield (
             "On the same scans and by the same scoring. The peer's confidences go through the model's calibration, which "
             "changes no average precision."
         )
         yield _variants(data["others"])
+    if not data["compared"]:
+        yield f"Ablations of training (masked loss, simulated pretraining): {_NOTHING}."
 
 
 def _opening(data: Data) -> Iterator[str]:
-    model = data["model"]
+    model, split = data["model"], data["split"]
+    where = (
+        "test scans that nothing was trained or tuned on"
+        if split == _UNTOUCHED
+        else f"scans of the split `{split}`, on which the model may have been trained or tuned: no figure to quote"
+    )
     yield "# Results"
     yield (
-        "What a detector does on test scans that nothing was trained or tuned on. Each source counts on the "
+        f"What a detector does on {where}. Each source counts on the "
         "classes that it annotates; a class that the model does not know counts as zero in mAP50 and is left out of "
         "'known classes'. pycocotools computes every average precision. results.json beside this page has every figure."
     )
@@ -90,11 +101,7 @@ def _boxes(data: Data) -> Iterator[str]:
     yield "## Boxes by class"
     yield table(
         ["source", "class", "boxes", "AP50", "AP50-95"],
-        [
-            [s["source"], c["label"], c["support"], _f(c["ap50"]) if c["known"] else "not known", _f(c["ap50_95"])]
-            for s in data["sources"]
-            for c in s["classes"]
-        ],
+        [[s["source"], c["label"], c["support"], *_precision(c)] for s in data["sources"] for c in s["classes"]],
     )
     yield "## Boxes by size"
     yield (
@@ -102,6 +109,10 @@ def _boxes(data: Data) -> Iterator[str]:
         f"scaled to {FRAME_PX} pixels, so that they mean the same share of a scan whatever the scanner's resolution."
     )
     yield table(["source", *SIZES[1:]], [[s["source"], *_by_size(s["sizes"])] for s in data["sources"]])
+
+
+def _precision(score: Data) -> list[str]:
+    return [_f(score[name]) if score["known"] else "not known" for name in ("ap50", "ap50_95")]
 
 
 def _by_size(sizes: Sequence[Data]) -> list[str]:
@@ -116,8 +127,10 @@ def _images(data: Data, plots: Sequence[str]) -> Iterator[str]:
     yield "## Alarms per image"
     yield (
         "An image's score is its most certain threat. Only labels that the benign scans were searched for count: "
-        f"{', '.join(data['counted_per_image'])}. A rate of false alarms is that of {negatives} benign test scans, too "
-        f"few to prove one of 1 % (that takes 300). Intervals are bootstrap 95 %."
+        f"{', '.join(data['counted_per_image'])}. A rate of false alarms is that of {negatives} benign scans, too "
+        f"few to prove one of 1 % (that takes 300). Intervals are bootstrap 95 % over scans drawn one by one, while the "
+        "benign ones come from two runs of neighbouring scans: the true uncertainty is larger. The benign scans are "
+        "SIXray's and OPIXray's, in colour, so the rates for PIDray and ifly stand at a threshold set on other scanners."
     )
     yield from _plot(plots, "roc", "ROC of alarms per image, by source")
     yield table(
@@ -152,10 +165,11 @@ def _images(data: Data, plots: Sequence[str]) -> Iterator[str]:
 def _calibration(data: Data, plots: Sequence[str]) -> Iterator[str]:
     yield "## Calibration"
     yield (
-        f"Over detections with confidence {LOWEST_CONFIDENCE} or more on labels that their scan's source annotates, the "
-        f"same that the calibration is fitted on; right means the label and an IoU of 0.5. ECE has {BINS} bins of equal "
-        "width, the adaptive one as many with equally many detections. Most detections are of low confidence, so the "
-        "error over those that reach their operating point stands beside it."
+        f"Over detections with a calibrated confidence of {LOWEST_CONFIDENCE} or more on labels that their scan's source "
+        "annotates; right means the label and an IoU of 0.5. The calibration itself is fitted on real scans held out of "
+        f"training, over raw scores from 0.01 on, which are not the same detections. ECE has {BINS} bins of equal width, "
+        "the adaptive one as many with equally many detections. Most detections are of low confidence, so the error "
+        "over those that reach their operating point stands beside it."
     )
     yield from _plot(plots, "reliability", "Share of detections that are right, by confidence and source")
     yield table(
@@ -179,7 +193,9 @@ def _confusion(data: Data) -> Iterator[str]:
     yield "## What is taken for what"
     yield (
         "At the operating points, over all sources: alarms and boxes matched at IoU 0.5 whatever their labels, the right "
-        "label first. A box without an alarm is missed; an alarm without a box is false, where its label is annotated."
+        "label first. A box without an alarm is missed; an alarm without a box is false, where its label is annotated. "
+        "The sources' `knife` covers cutters and multi-tool knives too, so a boxed knife that alarms as `cutter` or "
+        "`multi_tool_knife` counts as taken for another."
     )
     false = counts.get(BACKGROUND, {})
     yield table(
@@ -246,8 +262,7 @@ def _simulated(simulated: Data) -> Iterator[str]:
                 c["label"],
                 "yes" if c["label"] in threats else "no",
                 c["support"],
-                _f(c["ap50"]) if c["known"] else "not known",
-                _f(c["ap50_95"]),
+                *_precision(c),
             ]
             for c in boxes["classes"]
         ],

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from xray_agent_tools.detector.package import Manifest, Score
@@ -28,26 +26,37 @@ class Results:
         manifest: the model.
         backend: what ran it.
         command: how to measure it again.
+        commit: of the code that measured it.
+        split: of the scans.
         found: the model's figures.
         goals: what it has to reach.
         changes: figures on changed scans, the unchanged ones first; empty if not measured.
         ablations: the model with one setting of its looks turned round each; empty if not measured.
-        others: other models and the peer; empty if not measured.
+        others: other models; empty if not measured.
+        peer: Ultralytics' own ``predict``; None if not measured.
     """
 
     manifest: Manifest
     backend: str
     command: str
+    commit: str
+    split: str
     found: Assessment
     goals: Sequence[Goal]
     changes: Sequence[ChangeScore] = ()
     ablations: Sequence[VariantScore] = ()
     others: Sequence[VariantScore] = ()
+    peer: VariantScore | None = None
 
     @property
     def whole(self) -> VariantScore:
         """The model's own row beside its variants."""
         return VariantScore.of(f"{self.manifest.id} {self.manifest.version}", self.found)
+
+    @property
+    def beside(self) -> list[VariantScore]:
+        """The other models, and the peer last."""
+        return [*self.others, *([self.peer] if self.peer else [])]
 
 
 def as_data(results: Results) -> dict[str, Any]:
@@ -62,8 +71,9 @@ def as_data(results: Results) -> dict[str, Any]:
             "backend": results.backend,
         },
         "command": results.command,
-        "commit": commit(),
+        "commit": results.commit,
         "date": datetime.now(UTC).date().isoformat(),
+        "split": results.split,
         "goals": [{**asdict(goal), "met": goal.met, "distance": goal.distance} for goal in results.goals],
         "sources": [
             {**asdict(s), "map50": s.map50, "map50_95": s.map50_95, "map50_known": s.map50_known} for s in found.sources
@@ -83,7 +93,8 @@ def as_data(results: Results) -> dict[str, Any]:
         },
         "robustness": [{**asdict(score), "mean_map50": score.mean_map50} for score in results.changes],
         "ablations": [asdict(score) for score in (results.whole, *results.ablations)] if results.ablations else [],
-        "others": [asdict(score) for score in (results.whole, *results.others)] if results.others else [],
+        "others": [asdict(score) for score in (results.whole, *results.beside)] if results.beside else [],
+        "compared": [score.name for score in results.others],
     }
     rounded: dict[str, Any] = json.loads(json.dumps(data), parse_float=lambda text: round(float(text), _DECIMALS))
     return rounded
@@ -126,22 +137,3 @@ def as_scores(found: Assessment) -> list[Score]:
         value = round(found.simulated.threats_map50, 4)
         scores.append(Score(name="mAP50 of the threat categories", value=value, scans=scans, support=boxes))
     return scores
-
-
-def commit() -> str:
-    """The commit of this checkout, or "unknown"; "+" marks uncommitted changes to tracked files."""
-    folder = Path(__file__).parent
-    try:
-        head = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head + ("+" if changed else "")

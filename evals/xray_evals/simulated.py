@@ -87,11 +87,14 @@ def read_simulated(folder: Path, *, split: str, limit: int | None = None) -> Sim
         limit: keep only the first scans.
 
     Raises:
-        DatasetError: a part is missing or malformed, or there is no scan.
+        DatasetError: a part is missing or malformed, or there is no scan, or none with a box.
     """
     records = partial_yolo.read(folder, split=split)[:limit]
     if not records:
         raise DatasetError(f"{folder} holds no scan of the split {split!r}: simulate some with --split {split}")
+    if not any(record.boxes for record in records):
+        more = " or raise --limit" if limit else ""
+        raise DatasetError(f"the chosen scans of {folder} hold no box: simulate some without --benign{more}")
     truth = _truth(folder / TRUTH_FILE)
     occlusions = []
     for record in records:

@@ -4,14 +4,26 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from xray_evals.assess import Looked, look_at
 from xray_evals.changes import CHANGES
 from xray_evals.cli import main
+from xray_evals.commands import detector as command
 
 from xray_agent_tools.detector.package import load_package
 
+SPEED = {
+    "ratio_to_peer": 0.5,
+    "non_network_share": 0.1,
+    "ours_ms": 40,
+    "peer_ms": 80,
+    "scans": "demo scans",
+    "threads": 2,
+    "commit": "abc",
+}
 SHIPPED_CHECKPOINT = load_package("default").folder / "model.pt"
 
 
@@ -24,6 +36,19 @@ def measured(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     """What ``xray-eval detector`` prints and writes for the tiny dataset."""
     out = tmp_path_factory.mktemp("results") / "deep" / "er"
     return xray_eval("--data", tiny_dataset, "--out", out), out
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The detectors that looked, in their order."""
+    seen = []
+
+    def watched(detector: Any, *arguments: Any, **others: Any) -> Looked:
+        seen.append(detector)
+        return look_at(detector, *arguments, **others)
+
+    monkeypatch.setattr(command, "look_at", watched)
+    return seen
 
 
 @pytest.fixture
@@ -112,7 +137,9 @@ def test_simulated_scans_are_scored_apart(
     assert beside["images"] == alone["images"]
 
 
-def test_looks_are_turned_round_and_changed_scans_are_scored_on_request(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_looks_are_turned_round_and_changed_scans_are_scored_on_request(
+    tiny_dataset: Path, tmp_path: Path, looks: list[Any]
+) -> None:
     options = ["--ablations", "--robustness", "--robustness-scans", "1"]
     result = xray_eval("--data", tiny_dataset, *options, "--out", tmp_path)
     assert result.exit_code == 0, result.output
@@ -122,6 +149,12 @@ def test_looks_are_turned_round_and_changed_scans_are_scored_on_request(tiny_dat
         f"{manifest.id} {manifest.version}",
         "without content crop" if manifest.content_crop else "with content crop",
         "without second look" if manifest.second_look else "with second look",
+    ]
+    crops, again = manifest.content_crop, manifest.second_look is not None
+    assert [(one.content_crop, one.second_look is not None) for one in looks] == [
+        (crops, again),
+        (not crops, again),
+        (crops, not again),
     ]
     assert [row["change"] for row in data["robustness"]] == [change.name for change in CHANGES]
     assert {row["scans"] for row in data["robustness"]} == {1}
@@ -136,11 +169,19 @@ def test_plots_lie_beside_the_page_that_shows_them(measured: tuple[Result, Path]
     assert all((out / plot).is_file() for plot in shown)
 
 
+def test_a_page_in_the_checkout_links_to_its_documentation(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_ROOT", tmp_path)
+    (tmp_path / "docs").mkdir()
+    out = tmp_path / "evals" / "simulated"
+    assert xray_eval("--data", tiny_dataset, "--limit", "1", "--out", out).exit_code == 0
+    assert "](../../docs/model.md#" in (out / "RESULTS.md").read_text(encoding="utf-8")
+
+
 def test_speeds_of_the_benchmark_reach_the_goals(tiny_dataset: Path, tmp_path: Path) -> None:
     speed = tmp_path / "speed.json"
-    speed.write_text(
-        json.dumps({"ratio_to_peer": 0.5, "non_network_share": 0.1, "ours_ms": 40, "peer_ms": 80}), encoding="utf-8"
-    )
+    speed.write_text(json.dumps({**SPEED, "sha256": load_package("default").manifest.sha256}), encoding="utf-8")
     assert xray_eval("--data", tiny_dataset, "--limit", "1", "--speed", speed, "--out", tmp_path).exit_code == 0
     goals = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["goals"]
     assert [(goal["measured"], goal["met"]) for goal in goals[-2:]] == [(0.5, False), (0.1, True)]
@@ -152,14 +193,37 @@ def test_speeds_of_the_benchmark_reach_the_goals(tiny_dataset: Path, tmp_path: P
         (["--compare", "alone"], "NAME=MODEL"),
         (["--compare", "a=default", "--compare", "a=default"], "each name has to be another"),
         (["--record", "--limit", "1"], "leave --limit out"),
+        (["--record", "--split", "val"], "leave --split val out"),
+        (["--record", "--backend", "ultralytics"], "leave --backend ultralytics out"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_looked_at(
-    tiny_dataset: Path, options: list[str], said: str
+    tiny_dataset: Path, options: list[str], said: str, looks: list[Any]
 ) -> None:
     result = xray_eval("--data", tiny_dataset, *options)
     assert result.exit_code == 2
     assert said in result.output
+    assert not looks
+
+
+def test_speeds_of_another_network_are_refused(tiny_dataset: Path, tmp_path: Path, looks: list[Any]) -> None:
+    speed = tmp_path / "speed.json"
+    speed.write_text(json.dumps({**SPEED, "sha256": "0" * 64}), encoding="utf-8")
+    result = xray_eval("--data", tiny_dataset, "--speed", speed)
+    assert result.exit_code == 2
+    assert "run `make bench` again" in result.output.replace("\n", " ")
+    assert not looks
+
+
+def test_recording_puts_the_scores_into_manifest_and_card(tiny_dataset: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(load_package("default").folder, tmp_path / "package"))
+    before = load_package(folder).manifest
+    result = xray_eval("--data", tiny_dataset, "--model", folder, "--record")
+    assert result.exit_code == 0, result.output
+    after = load_package(folder).manifest
+    assert ("mAP50", "simulated, 3 scans") in {(score.name, score.scans) for score in after.scores}
+    assert after.model_copy(update={"scores": before.scores}) == before
+    assert "| mAP50 | simulated, 3 scans |" in (folder / "CARD.md").read_text(encoding="utf-8")
 
 
 def test_a_file_without_speeds_is_bad_usage(tiny_dataset: Path, tmp_path: Path) -> None:
@@ -190,12 +254,26 @@ def test_the_peer_runs_the_same_weights_on_the_same_scans(tiny_dataset: Path, tm
     assert (beside["goal"], beside["measured"]) == (peer["mean_map50"], ours["mean_map50"])
 
 
-def test_a_peer_without_a_checkpoint_is_refused_with_what_to_do(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_a_peer_without_a_checkpoint_is_refused_before_anything_is_looked_at(
+    tiny_dataset: Path, tmp_path: Path, looks: list[Any]
+) -> None:
     package = tmp_path / "package"
     shutil.copytree(load_package("default").folder, package, ignore=shutil.ignore_patterns("*.pt"))
     result = xray_eval("--data", tiny_dataset, "--limit", "1", "--model", package, "--peer")
     assert result.exit_code == 20
     assert "leave --peer out" in result.output
+    assert not looks
+
+
+def test_a_broken_model_to_compare_is_refused_before_anything_is_looked_at(
+    tiny_dataset: Path, tmp_path: Path, looks: list[Any]
+) -> None:
+    package = Path(shutil.copytree(load_package("default").folder, tmp_path / "package"))
+    (package / "model.onnx").write_bytes(b"no network")
+    result = xray_eval("--data", tiny_dataset, "--compare", f"broken={package}")
+    assert isinstance(result.exception, SystemExit)
+    assert result.exit_code not in (0, 1, 2)
+    assert not looks
 
 
 @pytest.mark.slow

@@ -268,6 +268,7 @@ def test_evidence_is_judged_on_a_page_and_as_data(judged: tuple[Result, Path, Pa
     assert {"command", "commit", "date", "model", "scans", "occlusion", "material"} == set(data)
     assert data["command"] in page
     assert str(held_out) not in page
+    assert data["command"] == "xray-eval evidence --simulated SIMULATED --split test --model package"
     assert "NaN" not in (out / "evidence.json").read_text(encoding="utf-8")
 
 
@@ -285,6 +286,35 @@ def test_a_part_of_the_scans_is_not_put_on_record(held_out: Path, tmp_path: Path
     result = xray_eval("evidence", "--simulated", held_out, "--limit", "2", "--record", "--out", tmp_path)
     assert result.exit_code == 2
     assert "leave --limit out" in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_figures_of_another_split_are_not_put_on_record(held_out: Path) -> None:
+    result = xray_eval("evidence", "--simulated", held_out, "--split", "val", "--record")
+    assert result.exit_code == 2
+    assert "leave --split val out" in result.output
+
+
+def test_only_the_test_split_is_judged_and_no_other_in_its_stead(held_out: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(held_out, tmp_path / "scans"))
+    lines = (data / "truth.jsonl").read_text(encoding="utf-8").splitlines()
+    moved = [line.replace("images/test/", "images/train/") for line in lines[:2]]
+    (data / "truth.jsonl").write_text("\n".join([*moved, *lines[2:]]), encoding="utf-8")
+    assert len(read_truth(data)) == 6
+    assert [scan.image.parent.name for scan in read_truth(data, split="test")] == ["test"] * 4
+    assert len(read_truth(data, split="test", limit=3)) == 3
+    result = xray_eval("evidence", "--simulated", data, "--split", "val")
+    assert result.exit_code == 1
+    assert "no scan of the split 'val'" in result.output
+
+
+def test_nothing_is_written_unless_a_folder_is_named(
+    held_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = xray_eval("evidence", "--simulated", held_out)
+    assert result.exit_code == 0, result.output
+    assert "occlusion: AUC" in result.output
     assert not list(tmp_path.iterdir())
 
 

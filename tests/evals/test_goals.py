@@ -12,7 +12,16 @@ from xray_evals.variants import VariantScore
 from tests.evals.scanned import Corners, alarming, scanned
 
 A: Corners = (10, 10, 60, 50)
-SPEED = Speed(ratio_to_peer=0.25, non_network_share=0.2, ours_ms=20, peer_ms=80)
+SPEED = Speed(
+    ratio_to_peer=0.25,
+    non_network_share=0.2,
+    ours_ms=20,
+    peer_ms=80,
+    sha256="ab",
+    scans="demo scans",
+    threads=2,
+    commit="abc",
+)
 
 
 def assessed(sources: dict[str, bool], benign: list[ScannedRecord]) -> Assessment:
@@ -63,6 +72,19 @@ def test_errors_and_times_are_to_be_small() -> None:
     assert clumsy.distance == pytest.approx(0.05)
 
 
+def test_speeds_tell_scans_threads_and_commit() -> None:
+    found = assessed(EVERY, alarming(0.1))
+    for words in ("share of that", "not the network"):
+        assert "demo scans, 2 threads, commit abc" in goal(found, words, speed=SPEED).remark
+        assert goal(found, words).remark == ""
+
+
+def test_the_rate_of_alarms_stands_beside_the_fields_own_target() -> None:
+    found = assessed(EVERY, alarming(0.1))
+    assert "field's own target is 0.90" in goal(found, "TPR at FPR 10%").remark
+    assert "field" not in goal(found, "TPR at FPR 1%").remark
+
+
 def test_the_peer_is_the_goal_of_the_average_precision_beside_it() -> None:
     found = assessed(EVERY, alarming(0.1))
     peer = VariantScore("peer", {}, 0.8, None, None, None, 1.0)
@@ -81,7 +103,7 @@ def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
 
 def test_speeds_are_read_from_what_the_benchmark_wrote(tmp_path: Path) -> None:
     file = tmp_path / "speed.json"
-    file.write_text(json.dumps({**SPEED.model_dump(), "commit": "abc"}), encoding="utf-8")
+    file.write_text(json.dumps({**SPEED.model_dump(), "import_s": 0.1}), encoding="utf-8")
     assert read_speed(file) == SPEED
 
 

@@ -9,7 +9,7 @@ import pytest
 from xray_evals.assess import Looked, Scans, assess
 from xray_evals.goals import goals_of
 from xray_evals.page import as_page
-from xray_evals.results import Results, as_data, as_scores, commit
+from xray_evals.results import Results, as_data, as_scores
 from xray_evals.robustness import ChangeScore
 from xray_evals.scanned import ScannedRecord
 from xray_evals.simulated import SimulatedScans
@@ -45,6 +45,8 @@ def measured(manifest: Manifest) -> Results:
         manifest=manifest,
         backend="onnxruntime/CPUExecutionProvider",
         command=COMMAND,
+        commit="1234567",
+        split="test",
         found=found,
         goals=goals_of(found, peer=whole, speed=None),
         changes=[ChangeScore("as it is", {"north": 0.5, "south": 0.25}, 2, 3)],
@@ -76,7 +78,7 @@ def test_results_say_with_what_they_were_measured(results: dict[str, Any], manif
         "backend": "onnxruntime/CPUExecutionProvider",
     }
     assert results["command"] == COMMAND
-    assert results["commit"] == commit()
+    assert results["commit"] == "1234567"
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", results["date"])
 
 
@@ -108,7 +110,7 @@ def test_the_page_shows_every_source_the_command_and_the_model(results: dict[str
 
 def test_the_page_says_which_class_the_model_does_not_know(results: dict[str, Any]) -> None:
     page = as_page(results)
-    assert "| north | slingshot | 1 | not known | 0.000 |" in page
+    assert "| north | slingshot | 1 | not known | not known |" in page
     assert "| north | gun | 1 | 1.000 | 1.000 |" in page
 
 
@@ -144,7 +146,7 @@ def test_the_page_tells_threats_from_everyday_items_and_by_occlusion(results: di
     assert "| everyday items | 1 | 0 | 1 | 0.000 |" in page
     assert "| 0% to 10% | 1 | 1.000 | 1.000 |" in page
     assert "| 30% to 60% | 1 | 0.000 | 0.000 |" in page
-    assert "| laptop | no | 1 | not known | 0.000 |" in page
+    assert "| laptop | no | 1 | not known | not known |" in page
 
 
 def test_the_page_puts_changes_ablations_and_others_beside_the_model(results: dict[str, Any]) -> None:
@@ -160,8 +162,40 @@ def test_the_page_leaves_out_what_was_not_measured(measured: Results) -> None:
         measured, changes=(), ablations=(), others=(), found=replace(measured.found, simulated=None, images=())
     )
     page = as_page(as_data(bare))
-    for heading in ("Changed scans", "second look", "Other models", "Simulated scans", "Alarms per image"):
+    for heading in (
+        "Changed scans",
+        "second look",
+        "On the same scans and by the same scoring",
+        "Simulated scans",
+        "Alarms per image",
+    ):
         assert heading not in page.split("## Boxes")[1]
+
+
+def test_ablations_of_training_are_not_measured_unless_other_models_stand_beside_it(measured: Results) -> None:
+    said = "Ablations of training (masked loss, simulated pretraining): not measured."
+    assert said not in as_page(as_data(measured))
+    alone = replace(measured, others=(), peer=measured.others[0])
+    assert said in as_page(as_data(alone))
+    assert "| rival |" in as_page(as_data(alone))
+
+
+def test_the_opening_tells_test_scans_from_others(measured: Results) -> None:
+    assert "test scans that nothing was trained or tuned on" in as_page(as_data(measured))
+    page = as_page(as_data(replace(measured, split="val")))
+    assert "scans of the split `val`, on which the model may have been trained" in page
+    assert "nothing was trained" not in page
+
+
+def test_the_page_links_to_what_was_tried_where_the_documentation_is(results: dict[str, Any]) -> None:
+    assert "](../docs/model.md#what-would-close-the-distance)" in as_page(results, docs="../docs")
+    assert "model.md" not in as_page(results)
+
+
+def test_the_page_tells_what_its_figures_leave_out(results: dict[str, Any]) -> None:
+    page = as_page(results)
+    for said in ("two runs of neighbouring scans", "threshold set on other scanners", "`knife` covers cutters"):
+        assert said in page
 
 
 def test_the_page_shows_the_plots_that_there_are(results: dict[str, Any]) -> None:

@@ -122,6 +122,15 @@ def test_a_folder_without_the_simulators_truth_is_refused(broken: Path) -> None:
         read_simulated(broken, split="test")
 
 
+def test_scans_without_any_box_are_refused_when_they_are_read(broken: Path) -> None:
+    for rows in (broken / "labels" / "test").iterdir():
+        rows.write_text("", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"hold no box: simulate some without --benign$"):
+        read_simulated(broken, split="test")
+    with pytest.raises(DatasetError, match="or raise --limit"):
+        read_simulated(broken, split="test", limit=2)
+
+
 @pytest.mark.parametrize("line", ["no JSON", "{}", '{"file": "x", "objects": [{"label": "gun"}]}', "[]"])
 def test_a_malformed_truth_is_refused(broken: Path, line: str) -> None:
     (broken / "truth.jsonl").write_text(line + "\n", encoding="utf-8")

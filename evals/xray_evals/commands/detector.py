@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import click
-from xray_training.datasets.record import DatasetError
 
 from xray_agent_tools.detector.card import record_scores
 from xray_agent_tools.detector.onnx import OnnxDetector
 from xray_agent_tools.detector.package import ModelPackage, load_package
 from xray_agent_tools.detector.protocol import Detector
 from xray_agent_tools.detector.torch import UltralyticsDetector
-from xray_agent_tools.errors import XrayToolsError, outcome_of
 from xray_evals.assess import Scans, assess, look_at, read_scans
+from xray_evals.checkout import commit
+from xray_evals.commands.common import named, refuse_to_record, reported
 from xray_evals.commands.shown import show
 from xray_evals.goals import Speed, goals_of, read_speed
 from xray_evals.page import as_page
@@ -32,6 +31,8 @@ from xray_evals.variants import VariantScore
 _BACKENDS: dict[str, Callable[[ModelPackage], Detector]] = {"onnx": OnnxDetector, "ultralytics": UltralyticsDetector}
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 _PLOTS = "plots"
+_ROOT = Path(__file__).parents[3]
+_RECORDED_BACKEND = "onnx"
 _PEER = f"Ultralytics predict at {SIZE}"
 _ROLES = {"simulated": "SIMULATED", "speed": "SPEED"}
 _TOLD = {"split", "backend"}
@@ -122,34 +123,38 @@ def detector(
     pycocotools computes every average precision, per source and only on the classes that the source annotates. Alarms
     per image are set against the scans of the source `benign`. The model looks at each scan once for all tables.
     """
-    if record and limit:
-        raise click.UsageError("--record needs the scores of all scans: leave --limit out")
-    try:
+    if record:
+        refuse_to_record(limit=limit, split=split)
+        if backend != _RECORDED_BACKEND:
+            raise click.UsageError(f"--record needs the network that ships: leave --backend {backend} out")
+    stamp = commit()
+    with reported():
         package = load_package(model)
-        others = [(entry.name, load_package(entry.model)) for entry in compared]
+        _check_speed(speed, package)
+        chosen = _BACKENDS[backend](package)
+        turned = _ablations(package) if ablations else {}
+        others = {entry.name: OnnxDetector(load_package(entry.model)) for entry in compared}
+        rival = UltralyticsPeer(package) if peer else None
         held_out = None if simulated is None else read_simulated(simulated, split=split, limit=limit)
         scans = read_scans(data, split=split, limit=limit, simulated=held_out)
-        chosen = _BACKENDS[backend](package)
         looked = look_at(chosen, scans)
         found = assess(looked, scans, package.thresholds)
         changes = score_changes(chosen, looked.groups, scans=robustness_scans) if robustness else []
-        without = [_score(name, make(), scans) for name, make in _ablations(package).items()] if ablations else []
-        beside = [_score(name, OnnxDetector(other), scans) for name, other in others]
-        rival = _score(_PEER, UltralyticsPeer(package), scans) if peer else None
-    except XrayToolsError as error:
-        click.echo(f"error: {error.message}. {error.hint}", err=True)
-        sys.exit(outcome_of(error).exit_code)
-    except DatasetError as error:
-        raise click.ClickException(str(error)) from error
+        without = [_score(name, other, scans) for name, other in turned.items()]
+        beside = [_score(name, other, scans) for name, other in others.items()]
+        theirs = _score(_PEER, rival, scans) if rival else None
     results = Results(
         manifest=package.manifest,
         backend=chosen.backend,
         command=_command(context),
+        commit=stamp,
+        split=split,
         found=found,
-        goals=goals_of(found, peer=rival, speed=speed),
+        goals=goals_of(found, peer=theirs, speed=speed),
         changes=changes,
         ablations=without,
-        others=[*beside, *([rival] if rival else [])],
+        others=beside,
+        peer=theirs,
     )
     show(results)
     if record:
@@ -159,14 +164,20 @@ def detector(
         _write(results, out)
 
 
-def _ablations(package: ModelPackage) -> dict[str, Callable[[], Detector]]:
+def _check_speed(speed: Speed | None, package: ModelPackage) -> None:
+    if speed is not None and speed.sha256 != package.manifest.sha256:
+        raise click.UsageError(
+            f"--speed is of the network {speed.sha256[:16]}, the model's is {package.manifest.sha256[:16]}: "
+            "run `make bench` again"
+        )
+
+
+def _ablations(package: ModelPackage) -> dict[str, Detector]:
     """The model with one setting of its looks turned round, by what that means."""
     crops, looks_again = package.manifest.content_crop, package.manifest.second_look is not None
     return {
-        f"{'without' if crops else 'with'} content crop": partial(OnnxDetector, package, content_crop=not crops),
-        f"{'without' if looks_again else 'with'} second look": partial(
-            OnnxDetector, package, second_look=not looks_again
-        ),
+        f"{'without' if crops else 'with'} content crop": OnnxDetector(package, content_crop=not crops),
+        f"{'without' if looks_again else 'with'} second look": OnnxDetector(package, second_look=not looks_again),
     }
 
 
@@ -184,9 +195,9 @@ def _command(context: click.Context) -> str:
         if option.name in _ROLES:
             parts += [f"{flag} {_ROLES[option.name]}"] if value is not None else []
         elif option.name == "compared":
-            parts += [f"{flag} {entry.name}={_named(entry.model)}" for entry in value or ()]
+            parts += [f"{flag} {entry.name}={named(entry.model)}" for entry in value or ()]
         elif option.name == "model":
-            parts.append(f"{flag} {_named(str(value))}")
+            parts.append(f"{flag} {named(str(value))}")
         elif value is True:
             parts.append(flag)
         elif option.name in _TOLD or (option.name in _TOLD_IF_GIVEN and _given(context, option.name)):
@@ -198,15 +209,16 @@ def _given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
-def _named(model: str) -> str:
-    """A model by its name, or by its folder as far as that is not of this machine alone."""
-    return Path(model).name if Path(model).is_absolute() else model
+def _docs(out: Path) -> str | None:
+    """The documentation's folder as seen from another folder of this checkout; None from elsewhere."""
+    inside = out.resolve().is_relative_to(_ROOT) and (_ROOT / "docs").is_dir()
+    return Path(os.path.relpath(_ROOT / "docs", out.resolve())).as_posix() if inside else None
 
 
 def _write(results: Results, out: Path) -> None:
     found, data = results.found, as_data(results)
     plots = write_plots(found.images, found.calibration, out / _PLOTS)
-    page = as_page(data, plots=[plot.relative_to(out).as_posix() for plot in plots])
+    page = as_page(data, plots=[plot.relative_to(out).as_posix() for plot in plots], docs=_docs(out))
     (out / "RESULTS.md").write_text(page, encoding="utf-8")
     (out / "results.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     click.echo(f"wrote {out / 'RESULTS.md'} and {out / 'results.json'}")

@@ -22,8 +22,8 @@ def show(results: Results) -> None:
         for change in results.changes:
             changes.add_row(change.change, f"{change.mean_map50:.3f}")
         console.print(changes)
-    if results.ablations or results.others:
-        console.print(_variants([results.whole, *results.ablations, *results.others]))
+    if results.ablations or results.beside:
+        console.print(_variants([results.whole, *results.ablations, *results.beside]))
 
 
 def _goals(results: Results) -> Table:

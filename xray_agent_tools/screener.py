@@ -371,7 +371,7 @@ class Screener:
             text = "the detector no longer finds the known threat of its canary scan"
             issues.append(QualityIssue(code="canary_failed", text=text))
             visible = []
-        if wanted is not None and (unseen := sorted(wanted - set(detector.package.manifest.labels))):
+        if wanted is not None and (unseen := sorted(wanted - detector.package.assessed)):
             text = f"this model cannot look for {', '.join(unseen)}"
             issues.append(QualityIssue(code="labels_not_assessed", text=text))
         return issues, visible
@@ -392,7 +392,7 @@ def _report(look: _Look, found: Sequence[tuple[int, list[RawDetection]]], detect
     bag, wanted, issues = look.bag, look.wanted, look.issues
     detections = _detections(look, found, detector)
     verdict = _verdict(detections, usable=not issues)
-    unseen = taxonomy().outside(detector.package.manifest.labels if look.visible else ())
+    unseen = taxonomy().outside(sorted(detector.package.assessed) if look.visible else ())
     not_assessed = unseen if wanted is None else [x for x in taxonomy().labels if x in unseen or x not in wanted]
     not_validated = [label for label in _unproven(detector.package) if label not in not_assessed]
     listed = _first(detections, look.most, _alarms)

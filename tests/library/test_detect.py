@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Barrier, Thread
 from typing import Any
 
@@ -376,3 +377,16 @@ def test_nothing_is_unvalidated_on_a_scan_that_was_not_looked_at() -> None:
     assert report.verdict == "UNKNOWN"
     assert "explosive" in report.not_assessed
     assert report.not_validated == []
+
+
+def test_a_class_that_found_nothing_where_its_recall_was_measured_counts_as_not_looked_for() -> None:
+    package = package_of("explosive", "dart")
+    points = [p.model_copy(update={"recall": 0.0}) if p.label == "dart" else p for p in package.manifest.classes]
+    blind = replace(package, manifest=package.manifest.model_copy(update={"classes": tuple(points)}))
+    screener = Screener(model=ScriptedDetector(package=blind))
+    report = screener.detect_threats(bag())
+    assert "dart" in report.not_assessed
+    assert report.not_validated == ["explosive"]
+    assert screener.detect_threats(bag(), labels=["dart"]).verdict == "UNKNOWN"
+    alarmed = Screener(model=ScriptedDetector([found("dart")], package=blind)).detect_threats(bag())
+    assert alarmed.verdict == "ALARM"

@@ -102,6 +102,27 @@ def detector(config_file: Path, folders: tuple[Path, ...], out: Path, resume: bo
 
 
 @main.command()
+@click.argument("first", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("second", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="How much of SECOND.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="Checkpoint to write.")
+def average(first: Path, second: Path, share: float, out: Path) -> None:
+    """Mix the weights of FIRST, a checkpoint, and SECOND, what it was fine-tuned to.
+
+    The mean is often better than both, on what was known before and on what was learned. Classes are SECOND's, matched by
+    name. Choose the share on held-out scans.
+    """
+    from xray_training.detector.averaging import UnlikeNetworks
+    from xray_training.detector.averaging import average as write_average
+
+    try:
+        write_average(first, second, out, share=share)
+    except UnlikeNetworks as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"wrote {out}")
+
+
+@main.command()
 @click.option(
     "--run",
     "run_folder",

@@ -207,6 +207,11 @@ class ModelPackage:
         return {point.label: point.threshold for point in self.manifest.classes}
 
     @cached_property
+    def assessed(self) -> frozenset[str]:
+        """Labels that the network can raise: at their operating points it found some of those held out from training."""
+        return frozenset(point.label for point in self.manifest.classes if point.recall > 0)
+
+    @cached_property
     def evidence(self) -> dict[str, Evidence]:
         """What each label was validated on."""
         return {point.label: point.evidence for point in self.manifest.classes}

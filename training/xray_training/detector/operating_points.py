@@ -29,6 +29,7 @@ _LOWEST_SCORE = 0.05
 _FEWEST = 5
 _CAUTION = 0.1
 _EVERYDAY_CONFIDENCE = 0.5
+_UNPROVEN_CONFIDENCE = 0.3
 _RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
 
 
@@ -166,7 +167,7 @@ def operating_points(
     A false alarm is a scan whose source annotates the class, that holds none, and that alarms for it. A class with
     enough boxes on real scans, and enough real scans without it, is judged on those alone. Any other is judged on
     simulated and projected items, and cautiously: a threat must keep to a tenth of the rate on every real scan,
-    whatever its source annotates, and an everyday thing needs a confidence of at least one half.
+    whatever its source annotates, and have a confidence of 0.3; an everyday thing needs one half.
 
     Args:
         looked: detections with raw scores as confidences.
@@ -183,7 +184,8 @@ def operating_points(
             continue
         limit = _limit(_peaks_without(looked, label), false_alarm_rate)
         if is_threat(taxonomy().item(label).severity):
-            limit = max(limit, _limit(_peaks_anywhere(real, label), _CAUTION * false_alarm_rate))
+            anywhere = _limit(_peaks_anywhere(real, label), _CAUTION * false_alarm_rate)
+            limit = max(limit, anywhere, calibration.score(_UNPROVEN_CONFIDENCE))
         else:
             limit = max(limit, calibration.score(_EVERYDAY_CONFIDENCE))
         points.append(_point(label, looked, calibration, limit, evidence="simulated_scans"))

@@ -93,7 +93,7 @@ out/node/.installed:
 HELD_OUT := out/evals/held-out
 SPEED := out/bench/speed.json
 
-results: $(VENV)/.full ## Score both models on test scans, real and simulated; writes evals/ (run `make bench` before, for speed).
+results: $(VENV)/.full ## Score the default model on test scans, real and simulated; writes evals/ (run `make bench` before, for speed).
 	@test -n "$(XRAY_DATA)" || { echo "Set XRAY_DATA to the folder of real scans."; exit 2; }
 	@echo "Simulating the held-out scanners (made once; goes on where it was stopped) ..."
 	@$(BIN)/xray-train data simulate --out $(HELD_OUT) --count 400 --seed 900000 --scanner hazel --scanner juniper --most 5 --split test
@@ -102,8 +102,6 @@ results: $(VENV)/.full ## Score both models on test scans, real and simulated; w
 		$$(test ! -f $(SPEED) || echo --speed $(SPEED)) --out evals --record
 	@echo "Holding the evidence against the simulator's truth ..."
 	@$(BIN)/xray-eval evidence --simulated $(HELD_OUT) --out evals --record
-	@echo "Scoring the model that saw simulated scans only ..."
-	@$(BIN)/xray-eval detector --data "$(XRAY_DATA)" --simulated $(HELD_OUT) --model simulated --out evals/simulated --record
 
 clean: ## Remove what the targets made, but for the virtual environment.
 	@rm -rf out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

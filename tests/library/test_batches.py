@@ -43,9 +43,9 @@ def shaded(level: int, width: int = 300, height: int = 200) -> np.ndarray:
     return pixels
 
 
-def test_a_network_exported_for_batches_says_so_and_the_embedded_one_does_not(detector: OnnxDetector) -> None:
+def test_a_network_exported_for_batches_says_so_as_the_embedded_one_does(detector: OnnxDetector) -> None:
     assert detector.takes_batches
-    assert not OnnxDetector(load_package("default")).takes_batches
+    assert OnnxDetector(load_package("default")).takes_batches
 
 
 @settings(max_examples=15)

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.library.pictures import ORANGE, found
+from tests.library.pictures import ORANGE, found, package_of
 from xray_agent_tools.detector.look import NetworkDetector
 from xray_agent_tools.detector.onnx import OnnxDetector
-from xray_agent_tools.detector.package import ModelPackage, SecondLook, load_package
+from xray_agent_tools.detector.package import ModelPackage, SecondLook
 from xray_agent_tools.detector.preprocess import Content, Region, place_region
 from xray_agent_tools.detector.protocol import RawDetection
 from xray_agent_tools.detector.second_look import doubted, merge, whole, windows
 from xray_agent_tools.screener import Screener
 
-PACKAGE = load_package("default")
+PACKAGE = package_of()
 THRESHOLDS = PACKAGE.thresholds
 GUN = THRESHOLDS["gun"]
 WIDTH, HEIGHT = 420, 300

@@ -20,7 +20,7 @@ from PIL import Image
 from xray_servers.mcp.rendering import answered
 from xray_servers.screening import Answer
 
-from tests.library.pictures import bag, encoded, found, screener_that_finds
+from tests.library.pictures import ScriptedDetector, bag, encoded, found, screener_that_finds
 from tests.servers.memory import (
     ERAS,
     SCANS,
@@ -445,7 +445,7 @@ def views_of_a_bag(number: int) -> list[str]:
 def test_no_answer_with_sixty_detections_takes_more_tokens_than_agents_take(
     views: int, chosen: dict[str, Any], labels: list[str]
 ) -> None:
-    screener = screener_that_finds(*sixty_boxes(labels, views))
+    screener = Screener(model=ScriptedDetector(sixty_boxes(labels, views), package=load_package("default")))
     for spec in TOOLS:
         declared = {"declared_items": ["laptop", "wrench", "two bottles of water"]}
         arguments = {"scan": views_of_a_bag(views), **chosen, **(declared if spec.name.startswith("assess") else {})}

@@ -110,7 +110,7 @@ def test_a_scan_alone_gets_the_report_in_words(asker: Asker) -> None:
     completion = asker.ask()
     report = ThreatReport.model_validate(completion.answer)
     assert completion.text.startswith("Verdict: ALARM. ")
-    [detection] = report.detections
+    detection = report.detections[0]
     box = detection.box
     assert (
         f"d1: gun (critical), centre-left, box x {box.x_min:.0f} to {box.x_max:.0f}, y {box.y_min:.0f} to "
@@ -135,7 +135,9 @@ def test_a_scan_with_a_declaration_gets_an_assessment_by_the_policy_that_is_name
     assert assessment.policy.name == "cabin"
     assert [item.name for item in assessment.items] == ["laptop", "umbrella", "gun"]
     assert "Recommended action: physical inspection. Risk level: high." in completion.text
-    assert "- 'gun': undeclared (d1)" in completion.text
+    cited = ", ".join(assessment.items[-1].detection_ids)
+    assert cited.startswith("d1")
+    assert f"- 'gun': undeclared ({cited})" in completion.text
 
 
 def test_a_declaration_as_a_json_object_means_the_same(asker: Asker) -> None:

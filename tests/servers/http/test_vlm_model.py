@@ -103,7 +103,9 @@ def test_a_question_is_answered_in_the_models_words_with_what_they_rest_on(asker
     assert explanation.backend == "vlm:words"
     assert explanation.question == "What is it?"
     assert completion.text.startswith("There is a pistol (d1).\nVerdict: ALARM.\n")
-    assert f"- A pistol with its grip down. (d1), confidence {explanation.findings[0].confidence_band}" in completion.text
+    assert (
+        f"- A pistol with its grip down. (d1), confidence {explanation.findings[0].confidence_band}" in completion.text
+    )
     assert completion.finish_reason == "stop"
     (request,) = talk.requests
     assert [part["type"] for part in request["messages"][1]["content"]] == ["image_url", "text"]

@@ -240,7 +240,7 @@ def test_a_folder_that_no_simulator_wrote_is_named(tiny_dataset: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch's own exporter
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")  # PyTorch's own exporter
 @pytest.mark.skipif(not SHIPPED_CHECKPOINT.is_file(), reason="the embedded model ships without its checkpoint")
 def test_the_peer_runs_the_same_weights_on_the_same_scans(tiny_dataset: Path, tmp_path: Path) -> None:
     result = xray_eval("--data", tiny_dataset, "--peer", "--out", tmp_path)

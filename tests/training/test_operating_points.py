@@ -266,7 +266,7 @@ def test_items_projected_into_real_scans_are_no_real_items() -> None:
 def test_a_threat_that_only_simulated_scans_show_must_keep_quiet_on_every_real_scan() -> None:
     entries = [looked(simulated(holds=["gun"]), ("gun", 0.9)), looked(simulated(), ("gun", 0.2))]
     (alone,) = operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.1)
-    assert alone.threshold < 0.3
+    assert 0.3 <= alone.threshold < 0.31
     unasked = looked(scan(annotated=["knife"]))
     entries += [replace(unasked, unknown=[RawDetection("gun", 0.7, PIXELS)]), *[unasked] * 30]
     (beside,) = operating_points(entries, IDENTITY, ["gun"], false_alarm_rate=0.1)

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.library.pictures import ORANGE, found, package_of
+from tests.library.pictures import ORANGE, found
 from xray_agent_tools.detector.look import NetworkDetector
 from xray_agent_tools.detector.onnx import OnnxDetector
-from xray_agent_tools.detector.package import ModelPackage, SecondLook
+from xray_agent_tools.detector.package import ModelPackage, SecondLook, load_package
 from xray_agent_tools.detector.preprocess import Content, Region, place_region
 from xray_agent_tools.detector.protocol import RawDetection
 from xray_agent_tools.detector.second_look import doubted, merge, whole, windows
 from xray_agent_tools.screener import Screener
 
-PACKAGE = package_of()
+PACKAGE = load_package("default")
 THRESHOLDS = PACKAGE.thresholds
 GUN = THRESHOLDS["gun"]
 WIDTH, HEIGHT = 420, 300
@@ -39,7 +39,7 @@ class Shortsighted(NetworkDetector):
 
     backend = "shortsighted"
     takes_batches = False
-    sure_from_px = 24
+    sure_from_px = 20
 
     def __init__(self, package: ModelPackage = PACKAGE, *, doubt: float = 0.8 * GUN, **options: object) -> None:
         super().__init__(package, **options)  # type: ignore[arg-type]

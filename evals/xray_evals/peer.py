@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from xray_agent_tools.detector.package import ModelPackage
 from xray_agent_tools.detector.protocol import RawDetection
-from xray_agent_tools.detector.torch import CHECKPOINT_FILE
+from xray_agent_tools.detector.torch import CHECKPOINT_FILE, keep_ultralytics_quiet
 from xray_agent_tools.errors import Misconfigured, ModelUnavailable
 
 SIZE = 640
@@ -78,9 +77,7 @@ class UltralyticsPeer:
 
 
 def _exported(checkpoint: Path, folder: Path) -> Any:
-    os.environ.setdefault("YOLO_OFFLINE", "true")
-    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-    os.environ.setdefault("YOLO_VERBOSE", "false")
+    keep_ultralytics_quiet()
     try:
         from ultralytics import YOLO
     except ImportError as error:

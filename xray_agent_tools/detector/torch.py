@@ -68,10 +68,15 @@ class UltralyticsDetector(NetworkDetector):
             return np.asarray(self._network(tensor)[0].float().cpu().numpy())
 
 
-def _load(checkpoint: Path, device: str) -> tuple[Any, Any]:
+def keep_ultralytics_quiet() -> None:
+    """Before Ultralytics is imported: it shall reach nobody, install nothing and print nothing, unless told otherwise."""
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_VERBOSE", "false")
+
+
+def _load(checkpoint: Path, device: str) -> tuple[Any, Any]:
+    keep_ultralytics_quiet()
     try:
         import torch
         from ultralytics.nn.tasks import load_checkpoint

@@ -14,7 +14,7 @@ from PIL import Image
 from rich.progress import track
 from torch.utils.data import Dataset
 
-from xray_agent_tools.detector.preprocess import content_box, flatten_field, place
+from xray_agent_tools.detector.preprocess import Content, place
 from xray_training.datasets.record import ScanRecord
 from xray_training.detector.augment import Augmentation, Sample, fit, mosaic, overlay, rescan
 from xray_training.detector.projecting import Projector
@@ -82,15 +82,15 @@ def _sample(pixels: NDArray[np.uint8], record: ScanRecord, index: Mapping[str, i
 
 def crop_to_content(sample: Sample, longest: int) -> Sample:
     """The part of a scan that holds something, its belt white, its longer side at most ``longest`` pixels."""
-    pixels = sample.pixels
-    left, top, right, bottom = content_box(pixels)
-    crop = np.ascontiguousarray(flatten_field(pixels)[top:bottom, left:right])
-    scale = min(1.0, longest / max(crop.shape[:2]))
+    content = Content(sample.pixels)
+    left, top, _, _ = content.box
+    crop = content.flat(content.box)
+    scale = min(1.0, longest / max(crop.size))
     if scale < 1.0:
-        size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
-        crop = np.asarray(Image.fromarray(crop).resize(size, Image.Resampling.BILINEAR))
+        size = (max(1, round(crop.width * scale)), max(1, round(crop.height * scale)))
+        crop = crop.resize(size, Image.Resampling.BILINEAR)
     offset = np.array([left, top, left, top], dtype=np.float32)
-    return Sample(crop, ((sample.boxes - offset) * np.float32(scale)).reshape(-1, 4), sample.labels)
+    return Sample(np.array(crop), ((sample.boxes - offset) * np.float32(scale)).reshape(-1, 4), sample.labels)
 
 
 class TrainingScans(Dataset[dict[str, Any]]):

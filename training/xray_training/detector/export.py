@@ -25,6 +25,7 @@ from xray_agent_tools.detector.package import (
     Manifest,
     ModelPackage,
     OperatingPoint,
+    Precision,
     SecondLook,
     Source,
     Variant,
@@ -44,7 +45,7 @@ from xray_training.detector.operating_points import (
     mean_recall,
     operating_points,
 )
-from xray_training.detector.variants import Precision, halve, quantise
+from xray_training.detector.variants import halve, quantise
 from xray_training.simulator.write import SOURCE
 
 _PARITY_SCANS = 24

@@ -11,10 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xray_agent_tools.detector.package import Precision
-
-__all__ = ["Precision", "halve", "quantise"]
-
 _LEAST_HALVED = 256
 _MODULE = re.compile(r"/model\.(\d+)/")
 

@@ -126,8 +126,10 @@ class ScanShelf:
         now = time.monotonic()
         if now >= self._sweep_due or self._counted + size > self._limits.max_bytes:
             self._sweep_due = now + _SWEEP_EVERY_S
-            self._counted = self._sweep()
-            own = _kept(board)
+            kept = self._sweep()
+            self._counted = sum(scan.size for scan in kept)
+            # From one listing: others may keep and remove scans of this board meanwhile.
+            own = sorted((scan for scan in kept if scan.path.parent == board), key=_last_used)
             if self._counted - sum(scan.size for scan in own) + size > self._limits.max_bytes:
                 raise _no_room()
             for scan in own:
@@ -137,17 +139,17 @@ class ScanShelf:
                 scan.path.unlink(missing_ok=True)
         self._counted += size
 
-    def _sweep(self) -> int:
-        """Remove expired scans, and what a killed process left half written; the size of the others."""
-        size = 0
+    def _sweep(self) -> list[_File]:
+        """Remove expired scans, and what a killed process left half written; the other scans."""
+        kept = []
         boards = [entry for entry in self._folder.iterdir() if entry.is_dir()] if self._folder.is_dir() else []
         for board in boards:
             for file in _files(board):
                 if self._is_stale(file.used):
                     file.path.unlink(missing_ok=True)
                 elif is_scan_id(file.name):
-                    size += file.size
-        return size
+                    kept.append(file)
+        return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,11 @@ def _files(board: Path) -> Iterator[_File]:
 
 def _kept(board: Path) -> list[_File]:
     """The scans of a board, the one used longest ago first."""
-    return sorted((file for file in _files(board) if is_scan_id(file.name)), key=lambda file: file.used)
+    return sorted((file for file in _files(board) if is_scan_id(file.name)), key=_last_used)
+
+
+def _last_used(file: _File) -> float:
+    return file.used
 
 
 def _touched(path: Path) -> bool:

@@ -27,6 +27,9 @@ from xray_evals.statistics import (
 CUTS = (0.1, 0.3, 0.5, 0.7)
 """Hidden shares at which the occlusion score is judged."""
 
+THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Scores from which an item could be called occluded."""
+
 ANSWERS = (*BANDS, "opaque", "none")
 """What the strongest share of a material can say; the last two are never right of an object."""
 
@@ -50,6 +53,7 @@ class OcclusionWorth:
         within: AUC over pairs of one label, and that of the box's darkness.
         rank: Spearman's correlation of score and hidden share.
         accuracy: of ``occluded``.
+        by_threshold: accuracy if items were called occluded from other scores.
         majority: accuracy of the commoner answer.
         balanced: mean of the accuracies of ``occluded`` on hidden and on open objects; any constant gets 0.5.
     """
@@ -66,6 +70,7 @@ class OcclusionWorth:
     within: tuple[float, float]
     rank: Interval
     accuracy: Interval
+    by_threshold: dict[float, float]
     majority: float
     balanced: Interval
 
@@ -145,6 +150,7 @@ def occlusion_worth(group: str, seen: Sequence[Seen]) -> OcclusionWorth | None:
         ),
         rank=over(lambda drawn: rank_correlation(score[drawn], share[drawn])),
         accuracy=over(lambda drawn: float((said[drawn] == hidden[drawn]).mean())),
+        by_threshold={threshold: float(((score >= threshold) == hidden).mean()) for threshold in THRESHOLDS},
         majority=max(float(hidden.mean()), 1 - float(hidden.mean())),
         balanced=over(lambda drawn: balanced_accuracy(said[drawn].astype(np.int64), hidden[drawn].astype(np.int64))),
     )

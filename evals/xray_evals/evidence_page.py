@@ -137,6 +137,11 @@ def _occlusion(worths: Sequence[dict[str, Any]]) -> Iterator[str]:
             for w in worths
         ],
     )
+    thresholds = list(worths[0]["by_threshold"]) if worths else []
+    yield table(
+        ["accuracy of calling an item occluded", *(f"from {threshold}" for threshold in thresholds), "commoner answer"],
+        [[w["group"], *(_f(w["by_threshold"][at]) for at in thresholds), _f(w["majority"])] for w in worths],
+    )
 
 
 def _verdicts(worths: Sequence[dict[str, Any]], verdict: Callable[[dict[str, Any]], str]) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -19,6 +17,7 @@ from xray_training.datasets.duplicates import digest_of, fingerprint
 from xray_training.datasets.fault import Fault, FaultKind
 from xray_training.datasets.picture import size_of
 from xray_training.datasets.record import DatasetError, LabelledBox, ScanRecord
+from xray_training.datasets.workers import workers
 
 Corners = tuple[float, float, float, float]
 """``x_min, y_min, x_max, y_max`` as shares (0..1) of width and height."""
@@ -139,7 +138,7 @@ def _examine_fresh(records: Sequence[ScanRecord], processes: int) -> Iterator[Ex
     if processes == 1 or len(records) < 2 * _CHUNK:
         yield from map(examine, records)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with workers(processes) as pool:
         yield from pool.map(examine, records, chunksize=_CHUNK)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xray_training.datasets.partial_yolo import COLUMNS
+from xray_training.datasets.workers import workers
 from xray_training.datasets.writers.files import claim, write_text
 from xray_training.datasets.writers.growing import GrowingFolder
 from xray_training.datasets.writers.yolo import box_in_shares, label_row, write_pixels
@@ -104,7 +104,7 @@ def write_scans(out: Path, order: Order, *, processes: int) -> Iterator[Path]:
 
 def _written(out: Path, order: Order, numbers: Sequence[int], processes: int) -> Iterator[tuple[_Written, ...]]:
     """Bags written by several processes, in order, few of them ahead of the one that is waited for."""
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+    pool = workers(processes)
     waiting: deque[Future[tuple[_Written, ...]]] = deque()
     try:
         for number in numbers:

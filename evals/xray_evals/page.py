@@ -13,6 +13,7 @@ from xray_evals.images import FALSE_POSITIVE_RATES, OPERATING, PREVALENCES
 
 _LARGEST_CONFUSIONS = 15
 _NOTHING = "not measured"
+_ABLATIONS = "model.md#what-the-parts-of-training-are-worth"
 _UNTOUCHED = "test"
 
 Data = dict[str, Any]
@@ -57,7 +58,12 @@ def _sections(data: Data, plots: Sequence[str], docs: str | None) -> Iterator[st
         )
         yield _variants(data["others"])
     if not data["compared"]:
-        yield f"Ablations of training (masked loss, simulated pretraining): {_NOTHING}."
+        yield _ablations_of_training(docs)
+
+
+def _ablations_of_training(docs: str | None) -> str:
+    said = "Ablations of training (masked loss, simulated pretraining) compare runs of their own"
+    return f"{said}: {_NOTHING} here." if docs is None else f"{said}: [what they showed]({docs}/{_ABLATIONS})."
 
 
 def _opening(data: Data) -> Iterator[str]:

@@ -173,10 +173,11 @@ def test_the_page_leaves_out_what_was_not_measured(measured: Results) -> None:
 
 
 def test_ablations_of_training_are_not_measured_unless_other_models_stand_beside_it(measured: Results) -> None:
-    said = "Ablations of training (masked loss, simulated pretraining): not measured."
+    said = "Ablations of training (masked loss, simulated pretraining) compare runs of their own"
     assert said not in as_page(as_data(measured))
     alone = replace(measured, others=(), peer=measured.others[0])
-    assert said in as_page(as_data(alone))
+    assert f"{said}: not measured here." in as_page(as_data(alone))
+    assert f"{said}: [what they showed](../docs/model.md#" in as_page(as_data(alone), docs="../docs")
     assert "| rival |" in as_page(as_data(alone))
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xray_agent_tools.report import Region
+from xray_training.datasets.annotation import first_problem
 from xray_training.datasets.fault import DatasetError
 
 Kind = Literal[
@@ -175,15 +176,20 @@ def read_pairs(path: Path) -> Iterator[Pair]:
     """Read pairs from a file of JSON lines.
 
     Raises:
-        DatasetError: the file is missing, or a line is no pair; it names the line.
+        DatasetError: the file cannot be read, or a line is no pair; it names the line.
     """
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
-                yield Pair.model_validate_json(line)
+                yield _pair(line, f"{path}, line {number}")
     except OSError as error:
-        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
+        raise DatasetError(f"{path} cannot be read ({error.strerror}): make it with `xray-train vqa`") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not UTF-8 text: make it anew with `xray-train vqa`") from error
+
+
+def _pair(line: str, where: str) -> Pair:
+    try:
+        return Pair.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DatasetError(f"{path}, line {number}: {where}: {first['msg']}") from error
+        raise DatasetError(f"{where}: {first_problem(error)}") from error

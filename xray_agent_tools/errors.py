@@ -102,7 +102,7 @@ class ModelUnavailable(XrayToolsError):
 
 
 class ExplainerUnavailable(XrayToolsError):
-    """The configured explainer cannot be reached or answers nonsense."""
+    """The configured explainer cannot be reached, or its endpoint fails."""
 
     code = "explainer_unavailable"
 

@@ -6,6 +6,7 @@ import click
 
 from xray_evals.commands.detector import detector
 from xray_evals.commands.evidence import evidence, evidence_weights
+from xray_evals.commands.vqa import vqa
 
 
 @click.group()
@@ -17,6 +18,7 @@ def main() -> None:
 main.add_command(detector)
 main.add_command(evidence)
 main.add_command(evidence_weights)
+main.add_command(vqa)
 
 
 if __name__ == "__main__":

@@ -50,11 +50,15 @@ class VlmSettings:
         base_url: the endpoint, such as ``http://127.0.0.1:8000/v1``.
         model: name of the model there.
         api_key: its key, if it wants one.
+        timeout_s: seconds that an explanation may wait for it.
+        frame: the model's ``frame.json``; that of Qwen2.5-VL when None.
     """
 
     base_url: str
     model: str
     api_key: str = field(default="none", repr=False)
+    timeout_s: float = 45.0
+    frame: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,9 +354,16 @@ def _room(settings: ScreeningSettings) -> ScreeningRoom:
 def _explainer(vlm: VlmSettings | None) -> Explainer | None:
     if vlm is None:
         return None
+    from xray_agent_tools.explainer.picture import QWEN2_5_VL, read_frame
     from xray_agent_tools.explainer.vlm import VlmExplainer
 
-    return VlmExplainer(base_url=vlm.base_url, model=vlm.model, api_key=vlm.api_key)
+    return VlmExplainer(
+        base_url=vlm.base_url,
+        model=vlm.model,
+        api_key=vlm.api_key,
+        timeout=vlm.timeout_s,
+        frame=QWEN2_5_VL if vlm.frame is None else read_frame(vlm.frame),
+    )
 
 
 def policy_named(name: str) -> str | Path:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _MIB = 1024 * 1024
+_SHARE_OF_TIME = 0.75
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104
 
 
@@ -73,6 +74,12 @@ def desk_options(default_root: str, *, workers: int = 1) -> Callable[[Command], 
         click.option("--vlm-url", envvar="XRAY_VLM_URL", help="OpenAI-compatible endpoint that words explanations."),
         click.option(
             "--vlm-model", envvar="XRAY_VLM_MODEL", help="Name of the model there; its key is in XRAY_VLM_KEY."
+        ),
+        click.option(
+            "--vlm-frame",
+            envvar="XRAY_VLM_FRAME",
+            type=click.Path(path_type=Path, exists=True),
+            help="Its frame.json, or the folder with it.  [default: the frame of Qwen2.5-VL]",
         ),
         click.option(
             "--workers", type=click.IntRange(1, 64), default=workers, show_default=True, help="Screening processes."
@@ -174,6 +181,7 @@ def desk_of(
     policy: str,
     vlm_url: str | None,
     vlm_model: str | None,
+    vlm_frame: Path | None,
     workers: int,
     queue: int,
     timeout: float,
@@ -190,6 +198,7 @@ def desk_of(
     """
     from xray_agent_tools.declaration.policy import load_policy
     from xray_agent_tools.detector.onnx import cores
+    from xray_agent_tools.explainer.picture import read_frame
     from xray_servers.desk import DeskLimits, ScreeningDesk
     from xray_servers.screening import ScreeningSettings, VlmSettings, policy_named
     from xray_servers.shelf import ShelfLimits
@@ -199,7 +208,11 @@ def desk_of(
     load_policy(policy_named(policy))
     vlm = None
     if vlm_url is not None and vlm_model is not None:
-        vlm = VlmSettings(vlm_url, vlm_model, os.environ.get("XRAY_VLM_KEY", "none"))
+        if vlm_frame is not None:
+            read_frame(vlm_frame)
+        key = os.environ.get("XRAY_VLM_KEY", "none")
+        # The words of the computed explanation must still be sent in time where the model's are not.
+        vlm = VlmSettings(vlm_url, vlm_model, key, timeout_s=_SHARE_OF_TIME * timeout, frame=vlm_frame)
     settings = ScreeningSettings(
         roots=tuple(root.absolute() for root in roots),
         shelf=shelf,

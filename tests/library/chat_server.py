@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -30,7 +30,22 @@ class Misbehaviour(Enum):
     IS_NO_STREAM = "a web page comes"
 
 
-Reply = str | int | dict[str, Any] | Misbehaviour
+@dataclass(frozen=True)
+class Tokens:
+    """A reply whose tokens come with their log-probabilities, where the request asks for them.
+
+    Attributes:
+        tokens: text and log-probability of each.
+    """
+
+    tokens: tuple[tuple[str, float], ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(text for text, _ in self.tokens)
+
+
+Reply = str | int | dict[str, Any] | Misbehaviour | Tokens
 
 
 @dataclass
@@ -54,7 +69,8 @@ def chat_server(
     """Serve scripted replies, the last one again and again; yields the base URL and the requests received.
 
     A text is the assistant's content, a mapping its whole message, a number an HTTP status. A request that asks for a
-    stream gets the content in chunks of four characters. ``hung_up`` is set when a client leaves during a reply.
+    stream gets the content in chunks of four characters, or token by token. ``hung_up`` is set when a client leaves
+    during a reply.
     """
     script = Script(list(replies), finish_reason, hung_up or Event())
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Conversation, script))
@@ -86,7 +102,7 @@ class Conversation(BaseHTTPRequestHandler):
             elif reply is Misbehaviour.IS_NO_STREAM:
                 self.send_whole(200, "text/html", b"<title>Welcome</title>")
             elif request.get("stream"):
-                self.send_stream(reply)
+                self.send_stream(reply if request.get("logprobs") or not isinstance(reply, Tokens) else reply.text)
             else:
                 self.send_whole(200, "application/json", completion(reply, self.script.finish_reason))
         except ConnectionError:
@@ -132,6 +148,11 @@ def events(reply: Reply, finish_reason: str) -> Iterator[str]:
         yield chunk({"content": '{"an'})
         yield from misbehaviour(reply)
         return
+    if isinstance(reply, Tokens):
+        for text, value in reply.tokens:
+            yield chunk({"content": text}, logprobs=[(text, value)])
+    elif isinstance(reply, dict) and reply.get("refusal"):
+        yield chunk({"refusal": reply["refusal"]})
     content = reply if isinstance(reply, str) else ""
     for start in range(0, len(content), 4):
         yield chunk({"content": content[start : start + 4]})
@@ -150,7 +171,15 @@ def misbehaviour(kind: Misbehaviour) -> Iterator[str]:
         yield "data: {}{\n\n"
 
 
-def chunk(delta: dict[str, Any], finish_reason: str | None = None) -> str:
-    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+def chunk(
+    delta: dict[str, Any], finish_reason: str | None = None, logprobs: Sequence[tuple[str, float]] | None = None
+) -> str:
+    choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    if logprobs is not None:
+        entries = [
+            {"token": text, "logprob": value, "bytes": list(text.encode()), "top_logprobs": []}
+            for text, value in logprobs
+        ]
+        choice["logprobs"] = {"content": entries, "refusal": None}
     body = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
     return f"data: {json.dumps(body)}\n\n"

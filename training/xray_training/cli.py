@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from xray_agent_tools.declaration.policy import problems_of
 from xray_agent_tools.detector.package import Precision, SecondLook
 from xray_agent_tools.errors import XrayToolsError, outcome_of
-from xray_training.commands import download, inspect, prepare, simulate
+from xray_training.commands import declarations, download, inspect, prepare, simulate, vqa
+from xray_training.commands import vlm as vlm_commands
 from xray_training.datasets.record import DatasetError
 
 DEFAULT_CONFIG = Path(__file__).parent / "detector" / "configs" / "default.yaml"
@@ -44,6 +45,11 @@ data.add_command(prepare.agnostic)
 data.add_command(download.download)
 data.add_command(simulate.simulate)
 data.add_command(simulate.project)
+main.add_command(vqa.vqa)
+main.add_command(declarations.declarations)
+
+main.add_command(vlm_commands.vlm)
+main.add_command(vlm_commands.merge)
 
 
 def _settings(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from xray_evals.peer import SIZE, UltralyticsPeer
 from xray_evals.plots import write_plots
 from xray_evals.results import Results, as_data, as_scores
 from xray_evals.robustness import score_changes
+from xray_evals.sections import DATA, PAGE, write_results
 from xray_evals.simulated import read_simulated
 from xray_evals.variants import VariantScore
 
@@ -219,6 +219,5 @@ def _write(results: Results, out: Path) -> None:
     found, data = results.found, as_data(results)
     plots = write_plots(found.images, found.calibration, out / _PLOTS)
     page = as_page(data, plots=[plot.relative_to(out).as_posix() for plot in plots], docs=_docs(out))
-    (out / "RESULTS.md").write_text(page, encoding="utf-8")
-    (out / "results.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"wrote {out / 'RESULTS.md'} and {out / 'results.json'}")
+    write_results(out, page, data)
+    click.echo(f"wrote {out / PAGE} and {out / DATA}")

@@ -24,6 +24,7 @@ from xray_servers.settings import (
     token_options,
     verifier_of,
 )
+from xray_servers.vlm.cli import vlm
 
 _MIB = 1024 * 1024
 
@@ -127,6 +128,7 @@ def _serve(
 
 
 main.add_command(token)
+main.add_command(vlm)
 
 if __name__ == "__main__":
     main()

@@ -23,7 +23,7 @@ from xray_servers.http.openai.usage import tokens_in
 from xray_servers.http.openai.vlm import VlmModel
 from xray_servers.screening import ScreeningSettings, VlmSettings
 
-from tests.library.chat_server import Reply, chat_server
+from tests.library.chat_server import Misbehaviour, Reply, chat_server
 from tests.servers.http.rest_app import uri
 from xray_agent_tools.errors import ExplainerUnavailable, outcome_of
 from xray_agent_tools.report import Assessment, Explanation, ThreatReport
@@ -219,7 +219,18 @@ def test_a_conversation_without_a_scan_is_refused(asker: Asker) -> None:
     assert refused.value.code == "no_scan"
 
 
-@pytest.mark.parametrize("reply", [401, 404, "not json", "{}"])
+@pytest.mark.parametrize("reply", ["not json", "{}", {"refusal": "No."}])
+def test_a_model_that_talks_nonsense_gives_way_to_the_computed_words(asker: Asker, reply: Reply) -> None:
+    with asker.talking(reply) as talk:
+        completion = talk.ask("What is it?")
+        computed = Explanation.model_validate(talk.ask_screener("What is it?").answer)
+    explanation = Explanation.model_validate(completion.answer)
+    assert explanation.backend == "grounded"
+    assert explanation.findings == computed.findings
+    assert completion.text.startswith(f"{computed.answer} The vision-language model's words are not used, because it ")
+
+
+@pytest.mark.parametrize("reply", [401, 404, Misbehaviour.IS_NO_STREAM])
 def test_a_model_that_fails_is_an_error_that_names_the_screener(asker: Asker, reply: Reply) -> None:
     with asker.talking(reply) as talk:
         with pytest.raises(ExplainerUnavailable) as failed:

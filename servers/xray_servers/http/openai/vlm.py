@@ -40,7 +40,7 @@ class VlmModel:
 
         Raises:
             Refused: there is no scan, or the answer cannot have the form or the length that is asked for.
-            ExplainerUnavailable: the vision-language model cannot be reached, or answers nonsense.
+            ExplainerUnavailable: the vision-language model cannot be reached, or its endpoint fails.
             XrayToolsError: what the tool raises.
         """
         asked = conversation if conversation.text else replace(conversation, text=_OVERVIEW)

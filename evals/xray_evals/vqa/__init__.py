@@ -1,0 +1,1 @@
+"""How well questions about scans are answered."""

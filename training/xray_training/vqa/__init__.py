@@ -1,0 +1,1 @@
+"""Question-answer pairs from annotated scans, each checked against the annotations."""

@@ -1,0 +1,89 @@
+"""A reader that sees the words of a question and nothing else."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix
+
+FEATURES = 2048
+MOST_ANSWERS = 40
+"""Rarer answers are never given."""
+
+_ITERATIONS = 40
+_DECAY = 1e-4
+_WORD = re.compile(r"[a-z0-9_]+(?:-[a-z]+)*")
+_MARK = re.compile(r"<box:\d+>")
+
+
+class TextOnly:
+    """Softmax regression on a hashed bag of words and word pairs."""
+
+    def __init__(self, questions: Sequence[str], answers: Sequence[str]) -> None:
+        """Learn which answers follow which words.
+
+        Args:
+            questions: what is asked.
+            answers: what is right, in one spelling.
+
+        Raises:
+            ValueError: there is nothing to learn from, or not an answer to each question.
+        """
+        if not questions or len(questions) != len(answers):
+            raise ValueError("there must be questions, and an answer to each")
+        common = Counter(answers).most_common()
+        self.answers = sorted(answer for answer, _ in sorted(common, key=lambda one: (-one[1], one[0]))[:MOST_ANSWERS])
+        known = [number for number, answer in enumerate(answers) if answer in set(self.answers)]
+        features = features_of([questions[number] for number in known])
+        right = np.array([self.answers.index(answers[number]) for number in known])
+        self._weights = _fitted(features, right, len(self.answers))
+
+    def answer(self, question: str, among: Collection[str] | None = None) -> str:
+        """The likeliest answer, of those that are offered if any are."""
+        scores = features_of([question]) @ self._weights
+        allowed = [number for number, answer in enumerate(self.answers) if among is None or answer in among]
+        if not allowed:
+            return ""
+        return self.answers[max(allowed, key=lambda number: float(scores[0, number]))]
+
+
+def features_of(questions: Sequence[str]) -> csr_matrix:
+    """Words and word pairs of questions, hashed, shape (questions, FEATURES); the last one is always 1."""
+    rows, columns = [], []
+    for row, question in enumerate(questions):
+        words = _WORD.findall(_MARK.sub(" ", question.casefold()))
+        terms = {*words, *(" ".join(pair) for pair in pairwise(words))}
+        places = {zlib.crc32(term.encode()) % (FEATURES - 1) for term in terms} | {FEATURES - 1}
+        columns += sorted(places)
+        rows += [row] * len(places)
+    return csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(questions), FEATURES))
+
+
+def _fitted(features: csr_matrix, right: NDArray[np.int_], answers: int) -> NDArray[np.float64]:
+    """Weights of the least mean cross entropy with a squared penalty, shape (FEATURES, answers)."""
+    met = np.unique(features.indices)  # what never occurs has no gradient but the penalty's, and stays at 0
+    features = features[:, met]
+    count = features.shape[0]
+    wanted = np.zeros((count, answers))
+    wanted[np.arange(count), right] = 1
+    transposed = features.T.tocsr()
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights = flat.reshape(len(met), answers)
+        scores = features @ weights
+        scores -= scores.max(axis=1, keepdims=True)
+        logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        gradient = transposed @ (np.exp(logs) - wanted) / count + 2 * _DECAY * weights
+        return float(-(logs * wanted).sum() / count + _DECAY * (flat**2).sum()), gradient.ravel()
+
+    found = minimize(loss, np.zeros(len(met) * answers), jac=True, method="L-BFGS-B", options={"maxiter": _ITERATIONS})
+    weights = np.zeros((FEATURES, answers))
+    weights[met] = found.x.reshape(len(met), answers)
+    return weights

@@ -1,4 +1,4 @@
-"""The shipped detector itself, on the demo scans and, where they are at hand, on real ones."""
+"""The shipped detectors themselves, on the demo scans and, where they are at hand, on real ones."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from click.testing import CliRunner
 from xray_agent_tools import Screener, assess_declaration, detect_threats, explain_scan
 from xray_agent_tools.adapters import anthropic, openai
 from xray_agent_tools.cli import main
+from xray_agent_tools.detector.card import card_text
 from xray_agent_tools.detector.onnx import OnnxDetector
-from xray_agent_tools.detector.package import load_package
+from xray_agent_tools.detector.package import embedded_models, load_package
 from xray_agent_tools.detector.torch import UltralyticsDetector
 from xray_agent_tools.scan import load_scan
 
 MOST_BYTES = 12_000_000
+MOST_BYTES_OF_ALL = 25_000_000
+EMBEDDED = ("default", "simulated")
 
 
 def without_timing(text: str) -> str:
@@ -94,18 +97,45 @@ def test_the_network_is_small_and_says_what_it_was_trained_on() -> None:
     assert "Research and evaluation only" in card
 
 
-def test_no_model_file_carries_a_path_of_the_machine_it_was_made_on() -> None:
-    for path in load_package("default").folder.iterdir():
+def test_two_models_are_embedded_and_small_together() -> None:
+    assert sorted(embedded_models()) == sorted(EMBEDDED)
+    files = [path for name in EMBEDDED for path in load_package(name).folder.iterdir()]
+    assert sum(path.stat().st_size for path in files) <= MOST_BYTES_OF_ALL
+
+
+def test_a_model_that_saw_no_real_scan_stands_beside_the_default_one_free_of_datasets_terms() -> None:
+    manifest, default = load_package("simulated").manifest, load_package("default").manifest
+    assert [(source.name, source.licence) for source in manifest.sources] == [
+        ("simulated", "Apache-2.0, made by this project")
+    ]
+    assert {point.evidence for point in manifest.classes} == {"simulated_scans"}
+    assert manifest.labels == default.labels
+    assert "no dataset's terms apply" in manifest.licence
+    assert "academic" in default.licence
+    assert "Research and evaluation only" in manifest.statement
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_the_card_is_that_of_the_manifest(name: str) -> None:
+    package = load_package(name)
+    assert (package.folder / "CARD.md").read_text(encoding="utf-8") == card_text(package.manifest)
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_no_model_file_carries_a_path_of_the_machine_it_was_made_on(name: str) -> None:
+    for path in load_package(name).folder.iterdir():
         content = path.read_bytes()
         assert not any(root in content for root in (b"/home/", b"/tmp/", b"/Users/", str(Path.home()).encode()))
 
 
-def test_the_canary_alarms() -> None:
-    assert Screener().canary_alarms()
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_the_canary_alarms(name: str) -> None:
+    assert Screener(model=name).canary_alarms()
 
 
-def test_the_exported_network_gives_the_boxes_of_the_checkpoint(demo_scans: list[Path]) -> None:
-    package = load_package("default")
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_the_exported_network_gives_the_boxes_of_the_checkpoint(name: str, demo_scans: list[Path]) -> None:
+    package = load_package(name)
     exported, trained = OnnxDetector(package), UltralyticsDetector(package)
     for path in demo_scans[:4]:
         pixels = load_scan(path).views[0].pixels

@@ -36,6 +36,7 @@ _PLAIN_WORD = re.compile(r"[A-Za-z0-9]+")
 _SOFT = re.compile(r"[ \t'_-]*")
 _IN_WORD = re.compile(r"(?<=[a-z0-9])[@$!|](?=[a-z0-9])|[@$](?=[a-z])")
 _SIGNS = {"@": "a", "$": "s", "!": "i", "|": "l"}
+_PLURALS_PLURAL = re.compile(r"(?<=[^aiou])s{2,}$")
 _DIGITS = str.maketrans("013456789", "oieasgtbg")
 _SHORT = 3
 _MOST_PARTS = 3
@@ -127,10 +128,12 @@ def _words(letters: str) -> list[_Word]:
 def _key(word: str) -> str:
     """A word as it is compared: singular, digits read as the letters they stand for, letters that look alike as one.
 
+    "Scissorss" is no word, but whoever reads it sees scissors.
+
     Short words are compared as they are, or every "led" would be an "ied", unless a digit betrays the disguise.
     """
     mixed = any(map(str.isdigit, word)) and any(map(str.isalpha, word))
-    plain = word.translate(_DIGITS) if mixed else word
+    plain = _PLURALS_PLURAL.sub("s", word.translate(_DIGITS) if mixed else word)
     singular = "".join(words_in(plain))
     if len(singular) <= _SHORT:
         return f"~{_skeleton(singular)}" if mixed else singular

@@ -93,13 +93,15 @@ out/node/.installed:
 HELD_OUT := out/evals/held-out
 SPEED := out/bench/speed.json
 
-results: $(VENV)/.full ## Score the default model on test scans, real and simulated; writes evals/ (run `make bench` before, for speed).
+results: $(VENV)/.full ## Score both models on test scans, real and simulated; writes evals/ (run `make bench` before, for speed).
 	@test -n "$(XRAY_DATA)" || { echo "Set XRAY_DATA to the folder of real scans."; exit 2; }
 	@echo "Simulating the held-out scanners (made once; goes on where it was stopped) ..."
 	@$(BIN)/xray-train data simulate --out $(HELD_OUT) --count 400 --seed 900000 --scanner hazel --scanner juniper --most 5 --split test
 	@echo "Scoring the default model ..."
 	@$(BIN)/xray-eval detector --data "$(XRAY_DATA)" --simulated $(HELD_OUT) --peer --robustness --ablations \
 		$$(test ! -f $(SPEED) || echo --speed $(SPEED)) --out evals --record
+	@echo "Scoring the model that saw no real scan ..."
+	@$(BIN)/xray-eval detector --data "$(XRAY_DATA)" --simulated $(HELD_OUT) --model simulated --out evals/simulated --record
 	@echo "Holding the evidence against the simulator's truth ..."
 	@$(BIN)/xray-eval evidence --simulated $(HELD_OUT) --out evals --record
 

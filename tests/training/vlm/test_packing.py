@@ -58,7 +58,7 @@ def test_quick_patches_are_the_same_patches(untrained: Speaker, pictures: list[I
     quick = with_quick_patches(make_model(TINY, untrained.processor, 3).eval())
     for model in (untrained.model, quick):
         model.zero_grad()
-        tell(model, batch).mean.backward()
+        tell(model, batch).mean.backward()  # type: ignore[no-untyped-call]
     name = "model.visual.patch_embed.proj.weight"
     one, two = (dict(model.named_parameters())[name].grad for model in (untrained.model, quick))
     assert torch.allclose(one, two, rtol=1e-3, atol=1e-6)

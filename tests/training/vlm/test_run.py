@@ -183,6 +183,19 @@ def test_a_model_that_learned_nothing_of_pictures_fails_the_gate_after(bags: Pat
     assert not all(check["passed"] for check in after)
 
 
+def test_a_run_ends_when_its_time_is_up_and_has_no_more_after_a_kill(bags: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    hours = 4 / 3600
+    train_from_nothing(bags, run, hours=hours, steps="null", evaluate_every=10_000)
+    known = state(run)
+    assert "eval_loss" in known["log_history"][-1] or "eval_loss" in known["log_history"][-2]
+    assert 0 < known["global_step"] < known["max_steps"]
+    rates = [entry["learning_rate"] for entry in known["log_history"] if "learning_rate" in entry]
+    assert rates[-1] < 0.003 / 2
+    train_from_nothing(bags, run, "--resume", hours=hours, steps="null", evaluate_every=10_000)
+    assert state(run)["global_step"] == known["global_step"] + 1
+
+
 def test_questions_that_words_alone_answer_fail_the_gate_after(base: Path, tmp_path: Path) -> None:
     """The answer to a question about a label is always the same: the model learns it, and does not need to look."""
     told = write_bags(tmp_path / "bags", train=24, val=24)

@@ -92,7 +92,8 @@ def _covered(place: Place, rows: int, columns: int) -> NDArray[np.bool_]:
 
 def _overlaps(start: float, end: float, count: int) -> NDArray[np.float64]:
     edges = np.arange(count)
-    return np.clip(np.minimum(end, edges + 1) - np.maximum(start, edges), 0, None)
+    shared: NDArray[np.float64] = np.clip(np.minimum(end, edges + 1) - np.maximum(start, edges), 0, None)
+    return shared
 
 
 class CellHead(nn.Module):

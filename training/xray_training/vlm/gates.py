@@ -101,14 +101,15 @@ def checks_before(model: Any, collate: Collate, pairs: PairSet, processor: Any, 
     truths = [_truth_of(plain, index) for index in indices]
     batch = collate(examples)
     checks: list[Check] = []
-    for prove in (
+    proofs: Sequence[Callable[[], Check]] = (
         lambda: _image_tokens(batch, processor, len(examples)),
         lambda: _grid(batch, processor, truths),
         lambda: _varied(batch, truths),
         lambda: _own_pictures(batch, processor, truths),
         lambda: _labels(batch, processor, plain.frame, truths),
         lambda: _loss_follows(model, collate, examples),
-    ):
+    )
+    for prove in proofs:
         checks.append(prove())
         if not checks[-1].passed:
             break
@@ -190,7 +191,7 @@ def _varied(batch: Batch, truths: Sequence[Truth]) -> Check:
     spreads = [
         float(part.float().std())
         for part, truth in zip(_parts(batch), truths, strict=True)
-        if any(low != high for low, high in truth.picture.getextrema())
+        if np.ptp(np.asarray(truth.picture)) > 0
     ]
     least = min(spreads, default=0.0)
     return Check(
@@ -333,8 +334,8 @@ class Asker:
 
     def _odds(self, model: Any, asked: Sequence[Asked], pictures: Sequence[Path], blank: bool = False) -> list[float]:
         together: dict[Path, list[int]] = {}
-        for index, picture in enumerate(pictures):
-            together.setdefault(picture, []).append(index)
+        for index, path in enumerate(pictures):
+            together.setdefault(path, []).append(index)
         shown = []
         for path, indices in together.items():
             framed = self.frame.show(Image.fromarray(read_picture(path)))

@@ -228,6 +228,6 @@ def computes_in_bf16(device: str, setting: str) -> bool:
     if setting != "auto":
         return setting == "bf16"
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     flags = Path("/proc/cpuinfo")
     return flags.is_file() and "avx512_bf16" in flags.read_text(encoding="utf-8", errors="replace")

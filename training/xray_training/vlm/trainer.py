@@ -103,6 +103,7 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]
     config: VlmConfig
     course: Course
     head: CellHead | None
+    lr_scheduler: Any
 
     def compute_loss(
         self,
@@ -137,11 +138,12 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]
             optimizer.add_param_group({"params": list(self.head.parameters()), "weight_decay": 0.0})
         return optimizer
 
-    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LambdaLR:
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
         """The course's learning rate."""
         self.course.steps = num_training_steps
         if self.lr_scheduler is None:
             course = self.course
+            # A function of its own: the scheduler would save and restore the attributes of a method.
             self.lr_scheduler = LambdaLR(optimizer or self.optimizer, lambda step: course.rate(step))
         return self.lr_scheduler
 

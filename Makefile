@@ -54,7 +54,7 @@ mcp: $(VENV)/.mcp ## Install the MCP server and say how to connect an agent.
 
 test: $(VENV)/.full ## Run every test.
 	@echo "Running every test ..."
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/.full ## Formatting, lint and strict types.
 	@echo "Checking format, lint and types ..."

@@ -66,7 +66,7 @@ def is_threat(severity: Severity) -> bool:
 class Occlusion(_Answer):
     """How much the surroundings of a detection hide it."""
 
-    occluded: bool = Field(description="Whether the score is at least one half.")
+    occluded: bool = Field(description="Whether the score is at least 0.7.")
     score: Share = Field(description="Estimated probability that other things hide more than 30 % of the item, 0..1.")
 
 

@@ -112,7 +112,7 @@ def test_any_box_on_any_picture_has_a_finite_occlusion_or_none(
     pixels: NDArray[np.uint8], x: float, y: float, width: float, height: float
 ) -> None:
     occlusion = occlusion_in(luminance(pixels), Box(x_min=x, y_min=y, x_max=x + width, y_max=y + height))
-    assert occlusion is None or occlusion.occluded == (occlusion.score >= 0.5)
+    assert occlusion is None or occlusion.occluded == (occlusion.score >= 0.7)
 
 
 def test_weights_are_given_for_every_measure() -> None:

@@ -914,6 +914,9 @@ def test_a_server_that_is_stopped_ends_work_that_does_not_end(root: Path, tmp_pa
             async with calling(client, "explain_scan") as call:
                 await vlm.requests.receive()
                 pids = [server, *fresh_pids_of(server)]
+                # Left alone, it would give up waiting for the model and answer in computed words.
+                for screening in pids[1:]:
+                    os.kill(screening, signal.SIGSTOP)
                 os.kill(server, signal.SIGTERM)
             assert error_of(call.result)["code"] == "timed_out"
             await eventually(lambda: not any(map(is_alive, pids)), "the end of all processes")

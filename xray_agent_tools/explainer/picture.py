@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from xray_agent_tools.errors import Misconfigured
+from xray_agent_tools.explainer.grid import fewest_and_most, grid_of
 from xray_agent_tools.render import crop, overlay
 from xray_agent_tools.report import Box, Detection, ThreatReport
 from xray_agent_tools.scan import Scan
@@ -43,17 +43,10 @@ class Frame(BaseModel):
 
     @model_validator(mode="after")
     def _some_picture_fits(self) -> Frame:
-        if self._most < self._fewest:
+        fewest, most = fewest_and_most(self.cell, self.min_pixels, self.max_pixels)
+        if most < fewest:
             raise ValueError("no picture of whole cells has an area between min_pixels and max_pixels")
         return self
-
-    @property
-    def _most(self) -> int:
-        return self.max_pixels // self.cell**2
-
-    @property
-    def _fewest(self) -> int:
-        return math.ceil(self.min_pixels / self.cell**2)
 
     def size_of(self, width: int, height: int) -> tuple[int, int]:
         """The size in which a picture is sent: sides that are multiples of the cell, an area within the bounds.
@@ -67,33 +60,9 @@ class Frame(BaseModel):
             width: of the picture in pixels, at least 1.
             height: of the picture in pixels, at least 1.
         """
-        columns, rows = self._usual(width, height)
-        if not self._fewest <= columns * rows <= self._most:
-            columns, rows = self._long(width, height)
+        columns, rows = grid_of(width, height, cell=self.cell, min_pixels=self.min_pixels, max_pixels=self.max_pixels)
         columns, rows = min(columns, _MOST_ELONGATED * rows), min(rows, _MOST_ELONGATED * columns)
         return columns * self.cell, rows * self.cell
-
-    def _usual(self, width: int, height: int) -> tuple[int, int]:
-        columns, rows = round(width / self.cell), round(height / self.cell)
-        area = columns * rows * self.cell**2
-        if area > self.max_pixels:
-            shrink = math.sqrt(width * height / self.max_pixels)
-            columns, rows = math.floor(width / shrink / self.cell), math.floor(height / shrink / self.cell)
-            return max(1, columns), max(1, rows)
-        if area < self.min_pixels:
-            grow = math.sqrt(self.min_pixels / (width * height))
-            return math.ceil(width * grow / self.cell), math.ceil(height * grow / self.cell)
-        return columns, rows
-
-    def _long(self, width: int, height: int) -> tuple[int, int]:
-        """Columns and rows of a picture whose short side is but a few cells: the long side gives way."""
-        area = min(max(width * height, self.min_pixels), self.max_pixels)
-        aspect = max(width, height) / min(width, height)
-        short = max(1, min(math.isqrt(self._most), round(math.sqrt(area / aspect) / self.cell)))
-        while math.ceil(self._fewest / short) > self._most // short:
-            short -= 1
-        long = min(max(round(short * aspect), math.ceil(self._fewest / short)), self._most // short)
-        return (long, short) if width >= height else (short, long)
 
     def box_sent(self, box: Box, scan: Scan, view: int) -> list[int]:
         """A box of a view as ``[x_min, y_min, x_max, y_max]``, in whole units of the picture that is sent of the view."""

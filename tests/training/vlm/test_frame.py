@@ -50,7 +50,7 @@ def test_a_server_that_resizes_by_itself_shows_the_same_grid(width: int, height:
 @given(st.integers(200, 3000), st.integers(200, 3000))
 def test_the_aspect_is_kept_as_nearly_as_cells_allow(width: int, height: int) -> None:
     frame = Frame(28, 200704, 802816)
-    assume(max(width, height) / min(width, height) < 4)
+    assume(max(width, height) / min(width, height) < 3)
     framed = frame.size_of(width, height)
     scale = (framed[0] * framed[1] / (width * height)) ** 0.5
     assert abs(framed[0] - width * scale) <= 1.5 * frame.cell

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from xray_training.commands.kinds import some_of
 from xray_training.commands.told import told
 from xray_training.datasets.fault import Fault
 from xray_training.datasets.record import DatasetError
@@ -19,16 +20,6 @@ from xray_training.declarations.record import (
     Declaration,
     DeclarationKind,
 )
-
-
-def _chosen(_context: click.Context, option: click.Parameter, value: str | None) -> tuple[DeclarationKind, ...]:
-    if value is None:
-        return DECLARATION_KINDS
-    named = {part.strip() for part in value.split(",") if part.strip()}
-    if not named or (unknown := sorted(named.difference(DECLARATION_KINDS))):
-        wrong = f"{unknown[0]!r} is none of" if named else "name some of"
-        raise click.BadParameter(f"{wrong} {', '.join(DECLARATION_KINDS)}", param=option)
-    return tuple(kind for kind in DECLARATION_KINDS if kind in named)
 
 
 @click.command()
@@ -45,7 +36,12 @@ def _chosen(_context: click.Context, option: click.Parameter, value: str | None)
 @click.option(
     "--per-scan", type=click.IntRange(1, 7), default=2, show_default=True, help="Most declarations for a scan."
 )
-@click.option("--kinds", callback=_chosen, metavar="KIND,...", help=f"Only these of {', '.join(DECLARATION_KINDS)}.")
+@click.option(
+    "--kinds",
+    callback=some_of(DECLARATION_KINDS),
+    metavar="KIND,...",
+    help=f"Only these of {', '.join(DECLARATION_KINDS)}.",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Everything random follows from it.")
 @click.option("--limit", type=click.IntRange(1), help="Use at most the first so many scans of each folder.")
 def declarations(

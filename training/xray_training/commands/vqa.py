@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, track
 
+from xray_training.commands.kinds import some_of
 from xray_training.commands.made import made
 from xray_training.commands.told import told
 from xray_training.datasets.fault import Fault
@@ -26,18 +27,6 @@ _T = TypeVar("_T")
 _REPLIES = "replies"
 
 
-def chosen_kinds(_context: click.Context, option: click.Parameter, value: str | None) -> tuple[Kind, ...]:
-    """The kinds that a list with commas names, in their usual order; all of them without one."""
-    if value is None:
-        return KINDS
-    named = {part.strip() for part in value.split(",") if part.strip()}
-    if unknown := sorted(named.difference(KINDS)):
-        raise click.BadParameter(f"{unknown[0]!r} is none of {', '.join(KINDS)}", param=option)
-    if not named:
-        raise click.BadParameter(f"name some of {', '.join(KINDS)}", param=option)
-    return tuple(kind for kind in KINDS if kind in named)
-
-
 @click.command()
 @click.option(
     "--data",
@@ -49,7 +38,7 @@ def chosen_kinds(_context: click.Context, option: click.Parameter, value: str | 
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write.")
 @click.option("--per-scan", type=click.IntRange(1, 50), default=8, show_default=True, help="Most pairs about a scan.")
-@click.option("--kinds", callback=chosen_kinds, metavar="KIND,...", help=f"Only these of {', '.join(KINDS)}.")
+@click.option("--kinds", callback=some_of(KINDS), metavar="KIND,...", help=f"Only these of {', '.join(KINDS)}.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Everything random follows from it.")
 @click.option("--limit", type=click.IntRange(1), help="Use at most this many scans.")
 @click.option(

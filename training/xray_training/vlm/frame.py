@@ -6,11 +6,12 @@ would speak of another picture than the one shown. So the size is chosen here, a
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
 from PIL import Image
+
+from xray_agent_tools.explainer.grid import fewest_and_most, grid_of
 
 BoxUnits = Literal["pixels", "thousandths"]
 """How boxes are written: in pixels of the framed picture (Qwen2.5-VL), or in 0..1000 of each side (Qwen3-VL)."""
@@ -36,7 +37,8 @@ class Frame:
     boxes: BoxUnits = "pixels"
 
     def __post_init__(self) -> None:
-        if self.max_pixels // self.cell**2 < max(1, math.ceil(self.min_pixels / self.cell**2)):
+        fewest, most = fewest_and_most(self.cell, self.min_pixels, self.max_pixels)
+        if most < fewest:
             raise ValueError(
                 f"no picture of whole {self.cell}-pixel cells has between {self.min_pixels} and {self.max_pixels} "
                 "pixels: raise max_pixels"
@@ -50,9 +52,7 @@ class Frame:
         this is that formula, so that a server which gets the whole scan shows the same grid; it does not for very
         long pictures.
         """
-        columns, rows = self._usual(width, height)
-        if not self._fits(columns, rows):
-            columns, rows = self._long(width, height)
+        columns, rows = grid_of(width, height, cell=self.cell, min_pixels=self.min_pixels, max_pixels=self.max_pixels)
         return columns * self.cell, rows * self.cell
 
     def box_size(self, width: int, height: int) -> tuple[int, int]:
@@ -64,31 +64,3 @@ class Frame:
         size = self.size_of(*picture.size)
         coloured = picture.convert("RGB")
         return coloured if coloured.size == size else coloured.resize(size, Image.Resampling.BICUBIC)
-
-    def _fits(self, columns: int, rows: int) -> bool:
-        return self.min_pixels <= columns * rows * self.cell**2 <= self.max_pixels
-
-    def _usual(self, width: int, height: int) -> tuple[int, int]:
-        """Columns and rows by ``smart_resize`` of transformers' Qwen2-VL image processor."""
-        columns, rows = round(width / self.cell), round(height / self.cell)
-        area = columns * rows * self.cell**2
-        if area > self.max_pixels:
-            shrink = math.sqrt(width * height / self.max_pixels)
-            columns = max(1, math.floor(width / shrink / self.cell))
-            rows = max(1, math.floor(height / shrink / self.cell))
-        elif area < self.min_pixels:
-            grow = math.sqrt(self.min_pixels / (width * height))
-            columns, rows = math.ceil(width * grow / self.cell), math.ceil(height * grow / self.cell)
-        return columns, rows
-
-    def _long(self, width: int, height: int) -> tuple[int, int]:
-        """Columns and rows of a picture whose short side is but a few cells: the long side gives way."""
-        area = min(max(width * height, self.min_pixels), self.max_pixels)
-        most = self.max_pixels // self.cell**2
-        fewest = max(1, math.ceil(self.min_pixels / self.cell**2))
-        aspect = max(width, height) / min(width, height)
-        short = max(1, min(math.isqrt(most), round(math.sqrt(area / aspect) / self.cell)))
-        while math.ceil(fewest / short) > most // short:
-            short -= 1
-        long = min(max(round(short * aspect), math.ceil(fewest / short)), most // short)
-        return (long, short) if width >= height else (short, long)

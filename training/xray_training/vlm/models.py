@@ -17,12 +17,11 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 
+from xray_agent_tools.explainer.picture import FRAME_FILE
 from xray_training.vlm.config import FrameSettings, LoraSettings
 from xray_training.vlm.faults import BaseModelUnavailable, CudaNeeded, NothingToAdapt
 from xray_training.vlm.frame import Frame
 
-FRAME_FILE = "frame.json"
-"""Beside a model: the sizes that its pictures were shown in, and how boxes were written."""
 _TOWER = r"(?:^|.*\.)visual\."
 
 

@@ -11,7 +11,10 @@ from xray_agent_tools.report import ConfidenceBand, Detail, Detection, QualityIs
 from xray_agent_tools.taxonomy import taxonomy
 
 _PLURAL_FORMS = {"knife", "multi_tool_knife"}
-_ALWAYS_PLURAL = {"scissors", "pliers", "handcuffs", "keys", "shoes", "clothes", "textiles", "auto_parts"}
+_ALWAYS_PLURAL = {
+    *("scissors", "pliers", "handcuffs", "keys", "shoes", "clothes", "textiles"),
+    *("small_electronics", "auto_parts"),
+}
 
 _DANGER = r"(threats?|dangers?|risks?(?!\s+level)|weapons?|contraband|concerns?)"
 _DANGEROUS = r"(dangerous|suspicious|threatening|prohibited|forbidden|illegal|harmful|hazardous)"

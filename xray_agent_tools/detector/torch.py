@@ -49,7 +49,7 @@ class UltralyticsDetector(NetworkDetector):
         super().__init__(package, content_crop=content_crop, second_look=second_look)
         self._device = device
         self._lock = threading.Lock()
-        self._torch, self._network = _load(checkpoint or package.folder / CHECKPOINT_FILE, device)
+        self._network = load_network(checkpoint or package.folder / CHECKPOINT_FILE, device)
         package.check_names([str(self._network.names[index]) for index in range(len(self._network.names))])
 
     @property
@@ -63,8 +63,10 @@ class UltralyticsDetector(NetworkDetector):
         return True
 
     def _run(self, network_input: NDArray[np.float32]) -> NDArray[np.float32]:
-        with self._lock, self._torch.inference_mode():
-            tensor = self._torch.from_numpy(network_input).to(self._device)
+        import torch
+
+        with self._lock, torch.inference_mode():
+            tensor = torch.from_numpy(network_input).to(self._device)
             return np.asarray(self._network(tensor)[0].float().cpu().numpy())
 
 
@@ -75,7 +77,13 @@ def keep_ultralytics_quiet() -> None:
     os.environ.setdefault("YOLO_VERBOSE", "false")
 
 
-def _load(checkpoint: Path, device: str) -> tuple[Any, Any]:
+def load_network(checkpoint: Path, device: str) -> Any:
+    """The network of a checkpoint, in single precision and evaluation mode.
+
+    Raises:
+        Misconfigured: the extra is not installed.
+        ModelUnavailable: the checkpoint is missing or unreadable.
+    """
     keep_ultralytics_quiet()
     try:
         import torch
@@ -88,7 +96,7 @@ def _load(checkpoint: Path, device: str) -> tuple[Any, Any]:
         raise ModelUnavailable(f"{checkpoint.name} is missing", hint="give checkpoint=, a trained .pt file")
     try:
         network, _ = load_checkpoint(str(checkpoint), device=torch.device(device))
-        return torch, network.float().eval()
+        return network.float().eval()
     except Exception as error:
         raise ModelUnavailable(
             f"{checkpoint.name} is no detection checkpoint: {type(error).__name__}", hint="train it with `xray-train`"

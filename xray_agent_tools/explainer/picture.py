@@ -24,14 +24,23 @@ _MOST_ELONGATED = 200
 """Qwen's processors refuse a picture whose one side is more than 200 times the other."""
 
 
+BoxUnits = Literal["pixels", "thousandths"]
+"""What boxes count in: pixels of the picture as it is shown, or thousandths of its sides."""
+
+
 class Frame(BaseModel):
     """The sizes that a model's pictures may have, and what its boxes count in. The default is that of Qwen2.5-VL here.
+
+    Training and asking go by the same frame, so that boxes mean the same in both.
 
     Attributes:
         cell: side in pixels of what becomes one visual token.
         min_pixels: smaller pictures are enlarged to at least this area.
         max_pixels: larger ones are reduced to at most this area.
         boxes: whether boxes are pixels of the picture sent (Qwen2.5-VL), or thousandths of its sides (Qwen3-VL).
+
+    Raises:
+        pydantic.ValidationError: no picture could have such a size.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,13 +48,16 @@ class Frame(BaseModel):
     cell: int = Field(28, ge=1)
     min_pixels: int = Field(256 * 28**2, ge=1)
     max_pixels: int = Field(1024 * 28**2, ge=1)
-    boxes: Literal["pixels", "thousandths"] = "pixels"
+    boxes: BoxUnits = "pixels"
 
     @model_validator(mode="after")
     def _some_picture_fits(self) -> Frame:
         fewest, most = fewest_and_most(self.cell, self.min_pixels, self.max_pixels)
         if most < fewest:
-            raise ValueError("no picture of whole cells has an area between min_pixels and max_pixels")
+            raise ValueError(
+                f"no picture of whole {self.cell}-pixel cells has between {self.min_pixels} and {self.max_pixels} "
+                "pixels: raise max_pixels"
+            )
         return self
 
     def size_of(self, width: int, height: int) -> tuple[int, int]:
@@ -64,23 +76,31 @@ class Frame(BaseModel):
         columns, rows = min(columns, _MOST_ELONGATED * rows), min(rows, _MOST_ELONGATED * columns)
         return columns * self.cell, rows * self.cell
 
+    def box_size(self, width: int, height: int) -> tuple[int, int]:
+        """What the sides of a framed picture of that size count as in the words about it."""
+        return (width, height) if self.boxes == "pixels" else (_THOUSAND, _THOUSAND)
+
+    def show(self, picture: Image.Image) -> Image.Image:
+        """The picture as RGB in its framed size."""
+        size = self.size_of(*picture.size)
+        coloured = picture.convert("RGB")
+        return coloured if coloured.size == size else coloured.resize(size, Image.Resampling.BICUBIC)
+
     def box_sent(self, box: Box, scan: Scan, view: int) -> list[int]:
         """A box of a view as ``[x_min, y_min, x_max, y_max]``, in whole units of the picture that is sent of the view."""
         height, width = scan.views[view].pixels.shape[:2]
-        across, down = self.size_of(width, height) if self.boxes == "pixels" else (_THOUSAND, _THOUSAND)
+        across, down = self.box_size(*self.size_of(width, height))
         corners = (box.x_min * across / width, box.y_min * down / height)
         others = (box.x_max * across / width, box.y_max * down / height)
         return [round(corner) for corner in (*corners, *others)]
 
     def view_sent(self, scan: Scan, report: ThreatReport, view: int) -> str:
         """A view with the report's boxes and their numbers drawn on it, as a data URI."""
-        height, width = scan.views[view].pixels.shape[:2]
-        return _uri(overlay(scan, report, view=view), self.size_of(width, height))
+        return data_uri(self.show(overlay(scan, report, view=view)))
 
     def crop_sent(self, scan: Scan, detection: Detection) -> str:
         """One detection with its surroundings, enlarged, nothing drawn on it, as a data URI."""
-        picture = crop(scan, detection)
-        return _uri(picture, self.size_of(*picture.size))
+        return data_uri(self.show(crop(scan, detection)))
 
 
 QWEN2_5_VL = Frame()
@@ -105,7 +125,8 @@ def read_frame(path: Path) -> Frame:
         raise Misconfigured(f"{file} is no frame of a model", hint="name the frame.json that training wrote") from error
 
 
-def _uri(picture: Image.Image, size: tuple[int, int]) -> str:
+def data_uri(picture: Image.Image) -> str:
+    """A picture as PNG in a data URI."""
     buffer = BytesIO()
-    picture.resize(size, Image.Resampling.BICUBIC).save(buffer, format="PNG")
+    picture.save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -11,14 +11,12 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from xray_training.datasets.pairs import Boxes, Choice, Count, Items, Kind, Named, Pair, Place, Refused, YesNo
 from xray_training.datasets.replies import NOTHING
+from xray_training.datasets.word_reader import WordReader, terms_of
 
 from xray_agent_tools.evidence.region import region_of
 from xray_evals.vqa.answering import Answer
@@ -26,15 +24,9 @@ from xray_evals.vqa.answering import Answer
 MOST_TAUGHT = 20_000
 """Pairs of a kind that the text-only baseline learns from, drawn with a fixed seed."""
 
-MOST_ANSWERS = 100
-"""Different answers of a kind that it tells apart: the commonest ones."""
-
 REFUSAL = "The picture does not tell."
 
-_WORD = re.compile(r"[a-z0-9_]+")
 _MARK = re.compile(r"<box:\d+>")
-_EPOCHS, _BATCH, _RATE, _DECAY = 12, 64, 0.3, 1e-4
-_SEEN_FROM = 2
 
 Predict = Callable[[Pair, Sequence[str], Sequence[str]], str]
 """Of a pair, the features of a question and the answers that are allowed (any, if there are none): one answer."""
@@ -60,21 +52,22 @@ def text_only_answers(train: Sequence[Pair], pairs: Sequence[Pair], *, seed: int
     Args:
         train: pairs to learn from; their pictures are not opened.
         pairs: what to answer.
-        seed: of the pairs that are drawn from many, and of their order.
+        seed: of the pairs that are drawn from many.
     """
     of_kind: dict[Kind, list[Pair]] = {}
     for pair in train:
         of_kind.setdefault(pair.kind, []).append(pair)
-    readers: dict[Kind, TextReader] = {}
+    readers: dict[Kind, WordReader] = {}
     for kind, taught in of_kind.items():
         drawn = taught if len(taught) <= MOST_TAUGHT else random.Random(seed).sample(taught, MOST_TAUGHT)
         lessons = [lesson for pair in drawn for lesson in _lessons(pair)]
         if lessons:
-            readers[kind] = TextReader.taught(lessons, seed=seed)
+            readers[kind] = WordReader([terms for terms, _ in lessons], [answer for _, answer in lessons])
 
     def likeliest(pair: Pair, features: Sequence[str], allowed: Sequence[str]) -> str:
         reader = readers.get(pair.kind)
-        return reader.answer(features, allowed) if reader else min(allowed, default="")
+        said = reader.answer(features, allowed or None) if reader else ""
+        return said or min(allowed, default="")
 
     located: dict[str, list[Place]] = {}
     for pair in train:
@@ -126,11 +119,10 @@ def _said(truth: YesNo | Choice | Count | Items | Refused) -> str:
 
 def _features(pair: Pair) -> list[str]:
     """What a question says: its words, singly and in pairs, and the size and place of the first box in it."""
-    words = _WORD.findall(_MARK.sub(" ", pair.question).casefold())
-    features = [*words, *(" ".join(two) for two in pairwise(words))]
+    features = terms_of(pair.question)
     if pair.places and _MARK.search(pair.question):
         features += _of_place(pair.places[0])
-    return list(dict.fromkeys(features))
+    return features
 
 
 def _of_region(pair: Pair, number: int) -> list[str]:
@@ -152,60 +144,3 @@ def _typical(places: Sequence[Place]) -> list[float]:
         return []
     corners = np.array([(place.x_min, place.y_min, place.x_max, place.y_max) for place in places])
     return [round(float(corner), 4) for corner in np.median(corners, axis=0)]
-
-
-@dataclass(frozen=True, slots=True)
-class TextReader:
-    """Multinomial logistic regression over which features a text has.
-
-    Attributes:
-        features: number of each feature.
-        answers: every answer that it may give.
-        weights: shape (features + 1, answers); the last row is every answer's own weight.
-    """
-
-    features: Mapping[str, int]
-    answers: Sequence[str]
-    weights: NDArray[np.float64]
-
-    @classmethod
-    def taught(cls, lessons: Sequence[tuple[Sequence[str], str]], *, seed: int = 0) -> TextReader:
-        """Learn from texts' features and the right answers by stochastic gradient descent with AdaGrad's steps."""
-        answers = [answer for answer, _ in Counter(answer for _, answer in lessons).most_common(MOST_ANSWERS)]
-        known = {answer: number for number, answer in enumerate(answers)}
-        lessons = [lesson for lesson in lessons if lesson[1] in known]
-        seen = Counter(feature for features, _ in lessons for feature in set(features))
-        features = {name: n for n, name in enumerate(sorted(f for f, count in seen.items() if count >= _SEEN_FROM))}
-        reader = cls(features, answers, np.zeros((len(features) + 1, len(answers))))
-        reader._learn([reader._rows(text) for text, _ in lessons], [known[answer] for _, answer in lessons], seed)
-        return reader
-
-    def answer(self, features: Iterable[str], allowed: Sequence[str] = ()) -> str:
-        """The likeliest answer, of those allowed if there are any; the first by name of those that it never met."""
-        scores = dict(zip(self.answers, self.weights[self._rows(features)].sum(axis=0), strict=True))
-        among = sorted(allowed) or self.answers
-        return max(among, key=lambda answer: scores.get(answer, -math.inf))
-
-    def _rows(self, features: Iterable[str]) -> list[int]:
-        return [*{self.features[name] for name in features if name in self.features}, len(self.features)]
-
-    def _learn(self, rows: Sequence[list[int]], right: Sequence[int], seed: int) -> None:
-        rng, steps = np.random.default_rng(seed), np.full_like(self.weights, 1e-8)
-        targets = np.array(right)
-        for _ in range(_EPOCHS):
-            order = rng.permutation(len(rows))
-            for start in range(0, len(order), _BATCH):
-                batch = order[start : start + _BATCH]
-                flat = np.concatenate([rows[number] for number in batch])
-                owner = np.repeat(np.arange(len(batch)), [len(rows[number]) for number in batch])
-                scores = np.zeros((len(batch), len(self.answers)))
-                np.add.at(scores, owner, self.weights[flat])
-                scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-                wrong = scores / scores.sum(axis=1, keepdims=True)
-                wrong[np.arange(len(batch)), targets[batch]] -= 1.0
-                gradient = np.zeros_like(self.weights)
-                np.add.at(gradient, flat, wrong[owner] / len(batch))
-                touched = np.unique(flat)
-                gradient[touched] += _DECAY * self.weights[touched]
-                steps[touched] += gradient[touched] ** 2
-                self.weights[touched] -= _RATE * gradient[touched] / np.sqrt(steps[touched])

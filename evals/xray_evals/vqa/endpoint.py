@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +14,11 @@ from rich.progress import Progress
 from xray_training.datasets.pairs import Pair, in_pixels
 
 from xray_agent_tools.errors import Misconfigured
-from xray_agent_tools.explainer.picture import QWEN2_5_VL, Frame
+from xray_agent_tools.explainer.picture import QWEN2_5_VL, Frame, data_uri
 from xray_evals.vqa.answering import Answer
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
-
-THOUSANDTHS = (1000, 1000)
 
 _PICTURES_KEPT = 32
 _LONGEST_REASON = 200
@@ -110,9 +106,5 @@ class Endpoint:
 def _sent(path: Path, frame: Frame) -> tuple[str, tuple[int, int]]:
     """A picture in its framed size, as a data URI, and what boxes on it are relative to."""
     with Image.open(path) as picture:
-        size = frame.size_of(*picture.size)
-        whole = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-    buffer = BytesIO()
-    whole.save(buffer, format="PNG")
-    uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return uri, size if frame.boxes == "pixels" else THOUSANDTHS
+        shown = frame.show(picture)
+    return data_uri(shown), frame.box_size(*shown.size)

@@ -14,7 +14,6 @@ from xray_training.datasets.replies import Reading, Verdict, matched, read_reply
 from xray_evals.statistics import Bools, Indices, Interval, bootstrapped
 from xray_evals.vqa.answering import Answer, Answerer
 from xray_evals.vqa.claims import Claims, claims_of, rates
-from xray_evals.vqa.endpoint import THOUSANDTHS
 from xray_evals.vqa.explained import Look
 from xray_evals.vqa.overlap import bleu, rouge_l
 
@@ -25,6 +24,7 @@ NEGATIVES = ("random", "popular", "look_alike")
 LISTING: tuple[Kind, ...] = ("overview", "inventory")
 NO_REPLY = "no reply was recorded"
 
+_THOUSANDTHS = (1000, 1000)
 _NO_ANSWER = Reading()
 
 
@@ -233,7 +233,7 @@ def bags_of(pairs: Sequence[Pair]) -> NDArray[np.int64]:
 
 def _wanted(one: Judged) -> str:
     """The wanted words, boxes in the unit of the reply."""
-    return in_pixels(one.pair.answer, one.pair.places, *(one.answer.size or THOUSANDTHS))
+    return in_pixels(one.pair.answer, one.pair.places, *(one.answer.size or _THOUSANDTHS))
 
 
 def _failures(judged: Sequence[Judged]) -> dict[str, int]:

@@ -34,6 +34,7 @@ FROM_NOTHING: dict[str, object] = {
     "learning_rate": 0.003,
     "cells.weight": 1.0,
     "cells.alone": 0.2,
+    "guidance.detectors": "[default]",
     "variation.moved": 0,
     "variation.rescan": 0,
     "kinds": "{}",

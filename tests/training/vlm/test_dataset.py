@@ -14,14 +14,14 @@ from xray_training.datasets.pairs import Place, YesNo
 from xray_training.vlm.cells import Known, cells_of, known_of, labels_of
 from xray_training.vlm.config import CONFIGS, VariationSettings, load_config
 from xray_training.vlm.dataset import PairSet, Plan, in_one_word
-from xray_training.vlm.frame import Frame
 from xray_training.vlm.nano import make_model, make_processor, parameters_of
 from xray_training.vlm.shown import Shown, read_shown
 from xray_training.vlm.variation import Move, speaks_of_place
 
 from tests.training.vlm.drawn import COLOURS, LABELS, draw
+from xray_agent_tools.explainer.picture import Frame
 
-FRAME = Frame(28, 3136, 12544)
+FRAME = Frame(cell=28, min_pixels=3136, max_pixels=12544)
 shares = st.floats(0, 1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from xray_training.vlm.config import CONFIGS, load_config
 
 from tests.training.vlm.conftest import train_adapter, train_from_nothing, xray_train
 from tests.training.vlm.drawn import write_bags
+from xray_agent_tools.detector.package import load_package
+from xray_agent_tools.detector.torch import CHECKPOINT_FILE
 
 PACKAGED = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
 
@@ -90,6 +93,27 @@ def test_going_on_with_a_finished_run(base: Path, bags: Path) -> None:
     result = train_from_nothing(bags, base.parent, "--resume")
     assert result.exit_code == 1
     assert "is finished" in result.output
+
+
+def test_a_detector_to_imitate_that_is_not_there(few: Path, tmp_path: Path) -> None:
+    result = train_from_nothing(few, tmp_path / "run", **{"guidance.detectors": "[nowhere]"})
+    assert result.exit_code == 1
+    assert "'nowhere' is no model package" in result.output
+    assert "one of: default, simulated" in result.output
+
+
+def test_a_detector_to_imitate_without_a_checkpoint(few: Path, tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    shutil.copytree(load_package("default").folder, package, ignore=shutil.ignore_patterns(CHECKPOINT_FILE))
+    result = train_from_nothing(few, tmp_path / "run", **{"guidance.detectors": f"[{package}]"})
+    assert result.exit_code == 1
+    assert "model.pt is missing" in result.output
+
+
+def test_going_on_with_other_detectors_to_imitate(killed: Path, bags: Path) -> None:
+    result = train_from_nothing(bags, killed, "--resume", **{"guidance.detectors": "[]"})
+    assert result.exit_code == 1
+    assert "guidance differ from those of the run" in result.output
 
 
 @pytest.mark.parametrize("name", PACKAGED)

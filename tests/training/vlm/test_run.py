@@ -18,13 +18,14 @@ from xray_training.datasets.pairs import PAIRS_FILE, read_pairs, write_pairs
 from xray_training.vlm.collate import Collator
 from xray_training.vlm.config import FrameSettings, GateSettings
 from xray_training.vlm.gates import Asker, presence_questions
-from xray_training.vlm.models import Speaker, load_adapter, load_model, load_processor, read_frame
+from xray_training.vlm.models import Speaker, load_adapter, load_model, load_processor
 from xray_training.vlm.nano import TINY, make_model
 from xray_training.vlm.scoring import answer, option_log_probabilities
 from xray_training.vlm.shown import read_shown
 
 from tests.training.vlm.conftest import ADAPTED, SAVED, STEPS, train_adapter, train_from_nothing, xray_train
 from tests.training.vlm.drawn import LABELS, write_bags
+from xray_agent_tools.explainer.picture import read_frame
 
 pytestmark = pytest.mark.slow
 

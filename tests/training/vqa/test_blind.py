@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from xray_training.datasets.pairs import Boxes, Choice, Count, Pair, Place, Refused, YesNo
+from xray_training.datasets.word_reader import WordReader, terms_of
 from xray_training.vqa.blind import BlindScore, measure, wilson_low
 from xray_training.vqa.report import as_markdown, leakage_in, report_on
-from xray_training.vqa.text_only import TextOnly
 
 
 def pair(number: int, question: str, truth: object, kind: str = "presence", **parts: object) -> Pair:
@@ -108,7 +108,19 @@ def test_a_known_interval() -> None:
 
 
 def test_an_answer_is_chosen_among_those_offered() -> None:
-    model = TextOnly(["what is long", "what is round"] * 5, ["knife", "coin"] * 5)
-    assert model.answer("what is long") == "knife"
-    assert model.answer("what is long", {"coin"}) == "coin"
-    assert model.answer("what is long", {"gun"}) == ""
+    long, round_ = terms_of("What is long?"), terms_of("What is round?")
+    reader = WordReader([long, round_] * 5, ["knife", "coin"] * 5)
+    assert reader.answer(long) == "knife"
+    assert reader.answer(long, {"coin"}) == "coin"
+    assert reader.answer(long, {"gun"}) == ""
+
+
+def test_terms_are_words_and_pairs_of_them_without_the_marks_of_boxes() -> None:
+    assert terms_of("Is <box:0> a Gun, a gun?") == ["is", "a", "gun", "is a", "a gun", "gun a"]
+
+
+def test_a_reader_needs_an_answer_to_each_question() -> None:
+    with pytest.raises(ValueError, match="an answer to each"):
+        WordReader([], [])
+    with pytest.raises(ValueError, match="an answer to each"):
+        WordReader([["gun"]], [])

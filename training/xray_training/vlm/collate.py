@@ -13,13 +13,15 @@ from PIL import Image
 from torch import Tensor
 
 from xray_training.vlm.conversation import Talk, Turn
+from xray_training.vlm.guidance import CELL
 from xray_training.vlm.packing import IGNORED, SHARED, Sequenced, pack, visible
 
 Batch = dict[str, Tensor]
 """What a model is given: ``input_ids``, ``labels``, ``attention_mask``, ``position_ids``, ``pixel_values`` and
-``image_grid_thw``; beside them ``weights``, ``blocks`` and perhaps ``cells``, which are the loss's own."""
+``image_grid_thw``; beside them ``weights``, ``blocks`` and perhaps ``cells``, ``guides`` and ``guide_grids``, which are
+the loss's own."""
 
-OWN = ("weights", "blocks", "cells")
+OWN = ("weights", "blocks", "cells", "guides", "guide_grids")
 """Entries of a batch that are not the model's."""
 
 
@@ -32,11 +34,13 @@ class Example:
         turns: at least one question with its answer.
         cells: (labels, rows, columns) int8 of what lies in each cell: 1 there, 0 not, -1 unknown; None where it is
             not taught.
+        own: the picture as its own scanner showed it, for detectors to look at; None where none is imitated.
     """
 
     picture: Image.Image
     turns: tuple[Turn, ...]
     cells: NDArray[np.int8] | None = None
+    own: Image.Image | None = None
 
 
 class Collator:
@@ -80,6 +84,9 @@ class Collator:
         }
         if any(example.cells is not None for example in examples):
             batch["cells"] = _padded_cells([example.cells for example in examples], grids // self.merge)
+        if all(example.own is not None for example in examples):
+            batch["guide_grids"] = grids // torch.tensor([1, self.merge, self.merge])
+            batch["guides"] = _for_guides([example.own for example in examples], batch["guide_grids"])
         return batch
 
     def _sequence(self, example: Example, rows: int, columns: int) -> Sequenced:
@@ -123,3 +130,15 @@ def _padded_cells(cells: Sequence[NDArray[np.int8] | None], grids: Tensor) -> Te
         part = np.full((labels, rows, columns), -1, dtype=np.int8) if known is None else known
         parts.append(torch.from_numpy(part.reshape(labels, -1).T.copy()))
     return torch.cat(parts)
+
+
+def _for_guides(pictures: Sequence[Image.Image | None], grids: Tensor) -> Tensor:
+    """(b, 3, height, width) uint8: every picture so large that detectors see its cells, white beyond it."""
+    height, width = (int(side) * CELL for side in grids[:, 1:].amax(dim=0))
+    canvas = np.full((len(pictures), height, width, 3), 255, dtype=np.uint8)
+    for room, picture, (_, rows, columns) in zip(canvas, pictures, grids.tolist(), strict=True):
+        assert picture is not None  # noqa: S101
+        size = (columns * CELL, rows * CELL)
+        fitting = picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC)
+        room[: size[1], : size[0]] = np.asarray(fitting)
+    return torch.from_numpy(canvas).permute(0, 3, 1, 2)

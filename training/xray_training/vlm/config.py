@@ -8,8 +8,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from xray_agent_tools.explainer.picture import BoxUnits
 from xray_training.datasets.pairs import Kind
-from xray_training.vlm.frame import BoxUnits
 
 CONFIG_FILE = "config.yaml"
 """Name of the resolved settings in a run's folder."""
@@ -77,8 +77,20 @@ class CellSettings(_Section):
 
     weight: float = Field(0.0, ge=0, description="Weight beside the loss on answers; 0: not taught.")
     alone: float = Field(
-        0.0, ge=0, lt=1, description="Share of the run, at its start, that teaches cells and nothing else."
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the run, at its start, that teaches cells, with any guidance, and nothing else.",
     )
+
+
+class GuidanceSettings(_Section):
+    """Imitating trained detectors, cell by cell; see :mod:`xray_training.vlm.guidance`."""
+
+    detectors: tuple[str, ...] = Field(
+        (), description="Names or folders of detector models with a `model.pt`; none: no guidance."
+    )
+    weight: float = Field(1.0, gt=0, description="Weight beside the other losses.")
 
 
 class VariationSettings(_Section):
@@ -123,6 +135,7 @@ class VlmConfig(_Section):
     brief: float = Field(0.0, ge=0, le=1, description="Share of yes-or-no answers that are told in one word.")
     per_answer: bool = Field(False, description="Every answer weighs the same, however long; else every token does.")
     cells: CellSettings = Field(default_factory=CellSettings)
+    guidance: GuidanceSettings = Field(default_factory=GuidanceSettings)
     variation: VariationSettings = Field(default_factory=VariationSettings)
     gate: GateSettings = Field(default_factory=GateSettings)
     epochs: float = Field(1.0, gt=0, description="Epochs, when neither `steps` nor `hours` is given.")

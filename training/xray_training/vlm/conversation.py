@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xray_agent_tools.explainer.picture import Frame
 from xray_training.datasets.pairs import Pair, in_pixels
 from xray_training.vlm.faults import UnlikeTemplate
-from xray_training.vlm.frame import Frame
 
 _REMEMBERED = 65536
 

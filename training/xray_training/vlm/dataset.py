@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import Dataset
 
+from xray_agent_tools.explainer.picture import Frame
 from xray_training.datasets.pairs import Kind, Pair, YesNo
 from xray_training.vlm.cells import Known, cells_of, known_of
 from xray_training.vlm.collate import Example
 from xray_training.vlm.config import VariationSettings
 from xray_training.vlm.conversation import turn_of
-from xray_training.vlm.frame import Frame
 from xray_training.vlm.shown import Shown, read_picture
 from xray_training.vlm.variation import STILL, as_another_scanner, draw_move, speaks_of_place
 
@@ -36,6 +36,7 @@ class Plan:
         brief: share of yes-or-no answers that are told in one word.
         variation: how pictures are varied.
         labels: labels to teach cells of; none: no cells.
+        guided: whether detectors are imitated, which see the picture as its own scanner showed it.
         seed: of everything drawn.
         remembered: bytes of framed pictures to keep.
     """
@@ -45,6 +46,7 @@ class Plan:
     brief: float = 0.0
     variation: VariationSettings = _PLAIN
     labels: tuple[str, ...] = ()
+    guided: bool = False
     seed: int = 0
     remembered: int = 0
 
@@ -118,7 +120,8 @@ class PairSet(Dataset[Example]):
         if move != STILL:
             still_true = tuple(pair for pair in map(in_one_word, pairs) if not speaks_of_place(pair))
             pairs, move = (still_true, move) if still_true else (pairs, STILL)
-        pixels = as_another_scanner(move.show(self._frame(picture.picture)), variation, rng)
+        own = move.show(self._frame(picture.picture))
+        pixels = as_another_scanner(own, variation, rng)
         height, width = pixels.shape[:2]
         if move != STILL:
             pairs = tuple(pair.model_copy(update={"places": tuple(map(move.place, pair.places))}) for pair in pairs)
@@ -128,7 +131,7 @@ class PairSet(Dataset[Example]):
             known = self.known[place]
             moved = Known(tuple(map(move.place, known.places)), known.whole)
             cells = cells_of(moved, self.plan.labels, height // self.frame.cell, width // self.frame.cell)
-        return Example(Image.fromarray(pixels), turns, cells)
+        return Example(Image.fromarray(pixels), turns, cells, Image.fromarray(own) if self.plan.guided else None)
 
     def _frame(self, path: Path) -> NDArray[np.uint8]:
         known = self._framed.get(path)

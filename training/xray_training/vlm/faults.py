@@ -23,6 +23,10 @@ class BaseModelUnavailable(VlmError):
     """The model to start from is not there, or is of another kind."""
 
 
+class GuideUnavailable(VlmError):
+    """A detector that is to be imitated is not there, or is no detector."""
+
+
 class CudaNeeded(VlmError):
     """The method needs a GPU, or a package that works on a GPU only."""
 

@@ -20,13 +20,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from xray_agent_tools.explainer.picture import Frame
 from xray_training.datasets.pairs import Pair, YesNo
 from xray_training.vlm.collate import Batch, Collator, Example
 from xray_training.vlm.config import GateSettings
 from xray_training.vlm.conversation import Turn, turn_of
 from xray_training.vlm.dataset import PairSet
 from xray_training.vlm.faults import Figures, GateFailed
-from xray_training.vlm.frame import Frame
 from xray_training.vlm.packing import IGNORED
 from xray_training.vlm.scoring import log_probabilities, yes_odds
 from xray_training.vlm.shown import Shown, read_picture

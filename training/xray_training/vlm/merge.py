@@ -13,13 +13,13 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from xray_agent_tools.explainer.picture import Frame
 from xray_training.vlm.collate import Collator, Example
 from xray_training.vlm.config import FrameSettings
 from xray_training.vlm.conversation import Turn, turn_of
 from xray_training.vlm.faults import MergeRefused
-from xray_training.vlm.frame import Frame
 from xray_training.vlm.loss import tell
-from xray_training.vlm.models import base_of, load_adapter, load_model, load_processor, read_frame, save_frame
+from xray_training.vlm.models import base_of, frame_in, load_adapter, load_model, load_processor, save_frame
 from xray_training.vlm.scoring import to_device
 from xray_training.vlm.shown import read_picture, read_shown
 
@@ -83,7 +83,7 @@ def merge(
     allowed = TOLERANCE[precision] if tolerance is None else tolerance
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     name = base or base_of(adapter)
-    frame = read_frame(adapter)
+    frame = frame_in(adapter)
     processor = load_processor(str(adapter), _bounds(frame))
     examples = _pair_examples(pairs, frame) if pairs else _made_examples(frame)
     collator = Collator(processor)

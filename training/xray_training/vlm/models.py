@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
 from transformers import AutoModelForImageTextToText, AutoProcessor, BitsAndBytesConfig
 
-from xray_agent_tools.explainer.picture import FRAME_FILE
+from xray_agent_tools.errors import XrayToolsError
+from xray_agent_tools.explainer.picture import FRAME_FILE, Frame, read_frame
 from xray_training.vlm.config import FrameSettings, LoraSettings
 from xray_training.vlm.faults import BaseModelUnavailable, CudaNeeded, NothingToAdapt
-from xray_training.vlm.frame import Frame
 
 _TOWER = r"(?:^|.*\.)visual\."
 
@@ -45,7 +45,7 @@ def frame_of(processor: Any, settings: FrameSettings) -> Frame:
     if pictures is None or not hasattr(pictures, "merge_size"):
         raise BaseModelUnavailable("the base is no Qwen2.5-VL or Qwen3-VL: name one of those, or a folder with one")
     cell = pictures.patch_size * pictures.merge_size
-    return Frame(cell, settings.min_pixels, settings.max_pixels, settings.boxes)
+    return Frame(cell=cell, min_pixels=settings.min_pixels, max_pixels=settings.max_pixels, boxes=settings.boxes)
 
 
 def load_processor(base: str, settings: FrameSettings) -> Any:
@@ -202,18 +202,18 @@ def base_of(adapter: Path) -> str:
 
 def save_frame(frame: Frame, folder: Path) -> None:
     """Write a frame beside a model."""
-    (folder / FRAME_FILE).write_text(json.dumps(asdict(frame), indent=2) + "\n", encoding="utf-8")
+    (folder / FRAME_FILE).write_text(frame.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def read_frame(folder: Path) -> Frame:
+def frame_in(folder: Path) -> Frame:
     """The frame beside a model.
 
     Raises:
         BaseModelUnavailable: there is none.
     """
     try:
-        return Frame(**json.loads((folder / FRAME_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        return read_frame(folder)
+    except XrayToolsError as error:
         raise BaseModelUnavailable(f"{folder} holds no {FRAME_FILE}: give a folder that training wrote") from error
 
 

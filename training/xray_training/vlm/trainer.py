@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
@@ -20,7 +19,7 @@ from transformers.integrations import TensorBoardCallback
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils.logging import disable_progress_bar
 
-from xray_training.vlm.cells import CellHead, cell_loss, labels_of
+from xray_training.vlm.cells import labels_of
 from xray_training.vlm.collate import Collator
 from xray_training.vlm.config import CONFIG_FILE, VariationSettings, VlmConfig, load_config, save_config
 from xray_training.vlm.dataset import PairSet, Plan
@@ -34,6 +33,8 @@ from xray_training.vlm.gates import (
     presence_questions,
     without_adapter,
 )
+from xray_training.vlm.guidance import Guide
+from xray_training.vlm.lessons import Lessons
 from xray_training.vlm.loss import tell
 from xray_training.vlm.models import (
     Speaker,
@@ -54,10 +55,23 @@ PROCESSOR = "processor"
 TENSORBOARD = "tensorboard"
 _UNTRAINED = "untrained.json"
 _CLOCK = "clock.json"
-_HEAD = "cells.pt"
+_LESSONS = "lessons.pt"
 _ENDLESS = 10_000
 _LOGGED = 20
-_FIXED = ("pairs", "base", "architecture", "method", "lora", "frame", "pack", "brief", "kinds", "cells", "seed")
+_FIXED = (
+    "pairs",
+    "base",
+    "architecture",
+    "method",
+    "lora",
+    "frame",
+    "pack",
+    "brief",
+    "kinds",
+    "cells",
+    "guidance",
+    "seed",
+)
 """Settings that a run which goes on must keep."""
 
 
@@ -98,11 +112,11 @@ class Course:
 
 
 class AnswerTrainer(Trainer):  # type: ignore[misc]
-    """Trains on answers, and on what lies in the cells where that is taught; see :mod:`xray_training.vlm.cells`."""
+    """Trains on answers, and on what lies in the cells where that is taught; see :mod:`xray_training.vlm.lessons`."""
 
     config: VlmConfig
     course: Course
-    head: CellHead | None
+    lessons: Lessons | None
     lr_scheduler: Any
 
     def compute_loss(
@@ -113,29 +127,29 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]
         num_items_in_batch: Any = None,
     ) -> Any:
         """Mean loss of a batch."""
-        teaches = self.head is not None and model.training
+        lessons = self.lessons if model.training else None
         with self.accelerator.autocast():
-            if teaches and self.course.share(self.state.global_step) < self.config.cells.alone:
+            if lessons is not None and self.course.share(self.state.global_step) < self.config.cells.alone:
                 seen = self.model.get_image_features(
                     inputs["pixel_values"], inputs["image_grid_thw"], return_dict=True
                 ).pooler_output
-                return self._cells(seen, inputs["cells"])
+                return lessons.loss(seen, inputs)
             told = tell(model, inputs)
             loss = told.mean
-            if teaches:
-                loss = loss + self._cells(told.outputs.image_outputs.pooler_output, inputs["cells"])
+            if lessons is not None:
+                loss = loss + lessons.loss(told.outputs.image_outputs.pooler_output, inputs)
         return (loss, {"loss": loss}) if return_outputs else loss
 
-    def _cells(self, seen: Sequence[Tensor], cells: Tensor) -> Tensor:
-        assert self.head is not None  # noqa: S101
-        return self.config.cells.weight * cell_loss(self.head(torch.cat(list(seen))), cells)
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the lessons' last losses to the figures of training."""
+        super().log({**logs, **(self.lessons.told if self.lessons is not None and "loss" in logs else {})}, start_time)
 
     def create_optimizer(self, model: Any = None) -> Optimizer:
-        """AdamW over the model, and over the layer that reads cells."""
+        """AdamW over the model, and over the layers that read cells."""
         fresh = self.optimizer is None
         optimizer: Optimizer = super().create_optimizer(model)
-        if fresh and self.head is not None:
-            optimizer.add_param_group({"params": list(self.head.parameters()), "weight_decay": 0.0})
+        if fresh and self.lessons is not None:
+            optimizer.add_param_group({"params": list(self.lessons.parameters()), "weight_decay": 0.0})
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> Any:
@@ -152,8 +166,8 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]
         if self.args.should_save:
             folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
             (folder / _CLOCK).write_text(json.dumps({"seconds": self.course.seconds}), encoding="utf-8")
-            if self.head is not None:
-                torch.save(self.head.state_dict(), folder / _HEAD)
+            if self.lessons is not None:
+                torch.save(self.lessons.state_dict(), folder / _LESSONS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         folder = Path(resume_from_checkpoint)
@@ -162,8 +176,8 @@ class AnswerTrainer(Trainer):  # type: ignore[misc]
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
         self.course.start(json.loads((folder / _CLOCK).read_text(encoding="utf-8"))["seconds"])
-        if self.head is not None:
-            self.head.load_state_dict(torch.load(folder / _HEAD, weights_only=True))
+        if self.lessons is not None:
+            self.lessons.load_state_dict(torch.load(folder / _LESSONS, weights_only=True))
 
     def _load_best_model(self) -> None:
         if self.config.method == "full":
@@ -350,18 +364,23 @@ def _trainer(
     echo: Callable[[str], object],
 ) -> AnswerTrainer:
     labels = labels_of(pair for picture in shown["train"] for pair in picture.pairs) if config.cells.weight else ()
-    if labels and arguments.world_size > 1:
-        raise RunConflict("cells are taught in one process: use --set cells.weight=0 on several devices")
+    guide = Guide(config.guidance.detectors, str(arguments.device)) if config.guidance.detectors else None
+    if (labels or guide) and arguments.world_size > 1:
+        raise RunConflict(
+            "lessons are given in one process: use --set cells.weight=0 --set 'guidance.detectors=[]' on several devices"
+        )
     plan = Plan(
         pack=config.pack,
         kinds=tuple(config.kinds.items()),
         brief=config.brief,
         variation=config.variation,
         labels=labels,
+        guided=guide is not None,
         seed=config.seed,
         remembered=config.remembered * 2**20,
     )
     held_out = _some(shown["val"], config.validation_pictures, config.seed)
+    plain = replace(plan, variation=VariationSettings(), labels=(), guided=False)
     course = Course(config)
     callbacks = [EndOfRun(course), Telling(echo), TensorBoardCallback(_writer(arguments, out))]
     if config.patience:
@@ -371,13 +390,14 @@ def _trainer(
         args=arguments,
         data_collator=Collator(speaker.processor, per_answer=config.per_answer),
         train_dataset=PairSet(shown["train"], speaker.frame, plan),
-        eval_dataset=PairSet(held_out, speaker.frame, replace(plan, variation=VariationSettings(), labels=())),
+        eval_dataset=PairSet(held_out, speaker.frame, plain),
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.config, trainer.course = config, course
     width = speaker.model.config.vision_config.out_hidden_size
-    trainer.head = CellHead(width, len(labels)).to(arguments.device) if labels else None
+    taught = bool(labels) or guide is not None
+    trainer.lessons = Lessons(config, width, len(labels), guide).to(arguments.device) if taught else None
     return trainer
 
 

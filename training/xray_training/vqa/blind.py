@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 
 from xray_training.datasets.pairs import KINDS, Boxes, Choice, Kind, Pair, Place
 from xray_training.datasets.replies import IOU_RIGHT, iou
+from xray_training.datasets.word_reader import WordReader, terms_of
 from xray_training.vqa.draft import answer_of
-from xray_training.vqa.text_only import TextOnly
 
 LIMIT = 0.6
 """Accuracy of a blind baseline that is too good."""
@@ -163,8 +163,8 @@ def _text_only(training: Sequence[Pair], encoding: _Encoding) -> Answerer:
         return _box_by_label(training)
     step = math.ceil(len(training) / _MOST_LEARNED_FROM)
     taken = training[::step]
-    model = TextOnly([pair.question for pair in taken], [encoding.of(pair) for pair in taken])
-    return lambda pair: model.answer(pair.question, encoding.offered(pair))
+    reader = WordReader([terms_of(pair.question) for pair in taken], [encoding.of(pair) for pair in taken])
+    return lambda pair: reader.answer(terms_of(pair.question), encoding.offered(pair))
 
 
 def _box_by_label(training: Sequence[Pair]) -> Answerer:

@@ -15,7 +15,7 @@ UNCOUNTED = frozenset({"clothes", "textiles", "tableware", "small_electronics", 
 """Labels that nobody counts piece by piece."""
 
 _OTHER_NAMES = {"gun_3d_printed": "3D-printed gun", "can": "drinks can"}
-_OTHER_PLURALS = {"gun_3d_printed": "3D-printed guns", "can": "drinks cans", "small_electronics": "small electronics"}
+_OTHER_PLURALS = {"gun_3d_printed": "3D-printed guns", "can": "drinks cans"}
 
 
 def said(labels: Iterable[str]) -> frozenset[str]:

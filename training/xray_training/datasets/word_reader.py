@@ -1,11 +1,11 @@
-"""A reader that sees the words of a question and nothing else."""
+"""A reader that sees the words of a question and nothing else: what pairs give away without their pictures."""
 
 from __future__ import annotations
 
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +14,8 @@ from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
 FEATURES = 2048
-MOST_ANSWERS = 40
+"""Places that terms are hashed to; the last one is every answer's own weight."""
+MOST_ANSWERS = 100
 """Rarer answers are never given."""
 
 _ITERATIONS = 40
@@ -23,14 +24,20 @@ _WORD = re.compile(r"[a-z0-9_]+(?:-[a-z]+)*")
 _MARK = re.compile(r"<box:\d+>")
 
 
-class TextOnly:
-    """Softmax regression on a hashed bag of words and word pairs."""
+def terms_of(question: str) -> list[str]:
+    """Words and word pairs of a question, each once; the marks of boxes are left out."""
+    words = _WORD.findall(_MARK.sub(" ", question.casefold()))
+    return list(dict.fromkeys([*words, *(" ".join(two) for two in pairwise(words))]))
 
-    def __init__(self, questions: Sequence[str], answers: Sequence[str]) -> None:
-        """Learn which answers follow which words.
+
+class WordReader:
+    """Softmax regression on which terms a question has."""
+
+    def __init__(self, questions: Sequence[Collection[str]], answers: Sequence[str]) -> None:
+        """Learn which answers follow which terms.
 
         Args:
-            questions: what is asked.
+            questions: the terms of each question.
             answers: what is right, in one spelling.
 
         Raises:
@@ -38,32 +45,30 @@ class TextOnly:
         """
         if not questions or len(questions) != len(answers):
             raise ValueError("there must be questions, and an answer to each")
-        common = Counter(answers).most_common()
-        self.answers = sorted(answer for answer, _ in sorted(common, key=lambda one: (-one[1], one[0]))[:MOST_ANSWERS])
-        known = [number for number, answer in enumerate(answers) if answer in set(self.answers)]
-        features = features_of([questions[number] for number in known])
-        right = np.array([self.answers.index(answers[number]) for number in known])
-        self._weights = _fitted(features, right, len(self.answers))
+        common = sorted(Counter(answers).items(), key=lambda one: (-one[1], one[0]))
+        self.answers = sorted(answer for answer, _ in common[:MOST_ANSWERS])
+        places = {answer: place for place, answer in enumerate(self.answers)}
+        known = [number for number, answer in enumerate(answers) if answer in places]
+        right = np.array([places[answers[number]] for number in known])
+        self._weights = _fitted(_hashed(questions[number] for number in known), right, len(self.answers))
 
-    def answer(self, question: str, among: Collection[str] | None = None) -> str:
-        """The likeliest answer, of those that are offered if any are."""
-        scores = features_of([question]) @ self._weights
+    def answer(self, terms: Collection[str], among: Collection[str] | None = None) -> str:
+        """The likeliest answer, of those that are offered if any are; nothing if it has met none of them."""
+        scores = _hashed([terms]) @ self._weights
         allowed = [number for number, answer in enumerate(self.answers) if among is None or answer in among]
         if not allowed:
             return ""
         return self.answers[max(allowed, key=lambda number: float(scores[0, number]))]
 
 
-def features_of(questions: Sequence[str]) -> csr_matrix:
-    """Words and word pairs of questions, hashed, shape (questions, FEATURES); the last one is always 1."""
-    rows, columns = [], []
-    for row, question in enumerate(questions):
-        words = _WORD.findall(_MARK.sub(" ", question.casefold()))
-        terms = {*words, *(" ".join(pair) for pair in pairwise(words))}
-        places = {zlib.crc32(term.encode()) % (FEATURES - 1) for term in terms} | {FEATURES - 1}
-        columns += sorted(places)
-        rows += [row] * len(places)
-    return csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(questions), FEATURES))
+def _hashed(questions: Iterable[Collection[str]]) -> csr_matrix:
+    """Which terms there are, (questions, FEATURES); the last one is always 1."""
+    columns: list[int] = []
+    ends = [0]
+    for terms in questions:
+        columns += sorted({zlib.crc32(term.encode()) % (FEATURES - 1) for term in terms} | {FEATURES - 1})
+        ends.append(len(columns))
+    return csr_matrix((np.ones(len(columns)), columns, ends), shape=(len(ends) - 1, FEATURES))
 
 
 def _fitted(features: csr_matrix, right: NDArray[np.int_], answers: int) -> NDArray[np.float64]:

@@ -7,12 +7,12 @@ scans one by one, as if neighbouring ones were independent, so its intervals are
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from xray_evals.labels import alarming
 from xray_evals.scanned import ScannedRecord
@@ -27,7 +27,6 @@ PREVALENCES = (1e-2, 1e-3, 1e-4)
 OPERATING = "operating"
 
 _BOOTSTRAPS = 1000
-_QUANTILE = 1.96
 _RULE_OF_THREE = 3
 
 
@@ -118,10 +117,9 @@ def predictive_value(tpr: float, fpr: float, prevalence: float) -> float:
 
 def wilson(successes: int, trials: int) -> Interval:
     """A share with Wilson's 95 % interval; ``trials`` is at least one."""
-    share, spread = successes / trials, _QUANTILE**2 / trials
-    middle = (share + spread / 2) / (1 + spread)
-    reach = _QUANTILE * math.sqrt(share * (1 - share) / trials + spread / trials / 4) / (1 + spread)
-    return Interval(share, min(share, max(0.0, middle - reach)), max(share, min(1.0, middle + reach)))
+    found = binomtest(successes, trials).proportion_ci(confidence_level=0.95, method="wilson")
+    share = successes / trials
+    return Interval(share, min(share, max(0.0, float(found.low))), max(share, min(1.0, float(found.high))))
 
 
 def _peak(entry: ScannedRecord, counted: frozenset[str]) -> float:

@@ -191,6 +191,16 @@ def test_accuracy_stands_by_source_and_by_scanner() -> None:
     }
 
 
+def test_presence_stands_by_scanner_on_its_own() -> None:
+    pairs = [
+        presence(1, yes=True, source="north", scanner="a"),
+        presence(2, yes=True, source="north", scanner="b"),
+        pair(3, Count(number=2), kind="count", source="north", scanner="c"),
+    ]
+    scores = scored(pairs, ["Yes.", "No.", "2."])
+    assert {name: found.value for name, found in scores.presence_scanners.items()} == {"north, a": 1.0, "north, b": 0.0}
+
+
 def test_one_bag_is_drawn_as_a_whole() -> None:
     one_bag = [presence(n, yes=True, bag="same") for n in range(20)]
     many_bags = [presence(n, yes=True) for n in range(20)]

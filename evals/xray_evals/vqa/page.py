@@ -102,7 +102,13 @@ def _plain(value: Any) -> Any:
 
 def as_section(data: Data, *, level: int = 2) -> str:
     """The table that stands on the page of all results, with what it was measured with."""
-    return "\n\n".join([f"{'#' * level} Questions and answers", *_opening(data), *_side_by_side(data)])
+    parts = [
+        f"{'#' * level} Questions and answers",
+        *_opening(data),
+        *_side_by_side(data),
+        *_by(data["answerers"], "presence_scanners", "Presence by scanner", level + 1),
+    ]
+    return "\n\n".join(parts)
 
 
 def as_page(data: Data) -> str:
@@ -115,8 +121,8 @@ def as_page(data: Data) -> str:
         *_grounding(answerers),
         *_claims(answerers),
         *_agreement(answerers, data["detector"]),
-        *_by(answerers, "sources", "source"),
-        *_by(answerers, "scanners", "scanner"),
+        *_by(answerers, "sources", "By source"),
+        *_by(answerers, "scanners", "By scanner"),
         *_words(answerers),
         *_failures(answerers),
     ]
@@ -254,13 +260,13 @@ def _agreement(answerers: Sequence[Data], detector: str) -> Iterator[str]:
     )
 
 
-def _by(answerers: Sequence[Data], part: str, name: str) -> Iterator[str]:
+def _by(answerers: Sequence[Data], part: str, title: str, level: int = 2) -> Iterator[str]:
     groups = list(dict.fromkeys(group for a in answerers for group in a[part]))
     if len(groups) < 2:
         return
-    yield f"## By {name}"
+    yield f"{'#' * level} {title}"
     yield table(
-        [name, "questions", *(a["name"] for a in answerers)],
+        [title.rpartition(" ")[2], "questions", *(a["name"] for a in answerers)],
         [
             [group, _support(answerers[0][part][group]["questions"]), *(_accuracy(a[part][group]) for a in answerers)]
             for group in groups

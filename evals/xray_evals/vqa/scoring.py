@@ -96,6 +96,7 @@ class Scores:
         agreement: share of answers on presence that say what the detector says, where it looks for the label.
         assessed: accuracy of the same answers.
         sources, scanners: accuracy over all kinds.
+        presence_scanners: accuracy on presence alone.
         bleu, rouge_l: likeness to the wanted words.
         lead: accuracy on presence above the text-only baseline, and over all kinds; None for that baseline itself.
     """
@@ -117,6 +118,7 @@ class Scores:
     assessed: Accuracy | None
     sources: Mapping[str, Accuracy]
     scanners: Mapping[str, Accuracy]
+    presence_scanners: Mapping[str, Accuracy]
     bleu: float
     rouge_l: float
     lead: Mapping[str, Interval] | None = None
@@ -175,7 +177,8 @@ def score(
         agreement=_agreement(judged, looks, draws),
         assessed=_assessed(judged, looks, drawn),
         sources=_each(judged, drawn, lambda pair: pair.source),
-        scanners=_each(judged, drawn, lambda pair: f"{pair.source}, {pair.scanner}"),
+        scanners=_each(judged, drawn, _scanner_of),
+        presence_scanners=_each(judged, drawn, lambda pair: _scanner_of(pair) if pair.kind == "presence" else None),
         bleu=bleu([one.answer.reply for one in replied], [_wanted(one) for one in replied]),
         rouge_l=sum(rouge_l(one.answer.reply, _wanted(one)) for one in replied) / len(judged),
         lead=None if beside is None else _lead(drawn, pairs, beside),
@@ -219,6 +222,10 @@ def _is(name: Callable[[Pair], str | None], wanted: str, one: Judged) -> bool:
 
 def _kind_of(pair: Pair) -> str:
     return pair.kind
+
+
+def _scanner_of(pair: Pair) -> str:
+    return f"{pair.source}, {pair.scanner}"
 
 
 def _negative_of(pair: Pair) -> str | None:
@@ -368,8 +375,8 @@ def _is_assessed(looks: Mapping[str, Look], one: Judged) -> bool:
     return one.pair.kind == "presence" and look is not None and look.assessed.issuperset(one.pair.asked)
 
 
-def _each(judged: Sequence[Judged], drawn: _Drawn, name: Callable[[Pair], str]) -> dict[str, Accuracy]:
-    names = sorted({name(one.pair) for one in judged})
+def _each(judged: Sequence[Judged], drawn: _Drawn, name: Callable[[Pair], str | None]) -> dict[str, Accuracy]:
+    names = sorted({found for one in judged if (found := name(one.pair)) is not None})
     return {each: drawn.accuracy(partial(_is, name, each)) for each in names}
 
 

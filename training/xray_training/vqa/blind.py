@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+from scipy.stats import binomtest
 
 from xray_training.datasets.pairs import KINDS, Boxes, Choice, Kind, Pair, Place
 from xray_training.datasets.replies import IOU_RIGHT, iou
@@ -25,7 +26,6 @@ FOLDS = 3
 
 _ENOUGH = 20
 _MOST_LEARNED_FROM = 10_000
-_NORMAL_95 = 1.96
 
 Baseline = Literal["majority", "text_only"]
 Answerer = Callable[[Pair], str]
@@ -73,10 +73,7 @@ def wilson_low(right: int, total: int) -> float:
     """Lower end of the 95 % Wilson interval of a share."""
     if not total:
         return 0.0
-    share, squared = right / total, _NORMAL_95**2
-    middle = share + squared / (2 * total)
-    spread = _NORMAL_95 * math.sqrt(share * (1 - share) / total + squared / (4 * total**2))
-    return max(0.0, (middle - spread) / (1 + squared / total))
+    return max(0.0, float(binomtest(right, total).proportion_ci(confidence_level=0.95, method="wilson").low))
 
 
 def _measured(kind: Kind, pairs: Sequence[Pair]) -> Iterable[BlindScore]:

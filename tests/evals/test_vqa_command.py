@@ -164,13 +164,15 @@ def test_what_makes_no_sense_is_refused_before_anything_is_asked(
     assert problem in " ".join(result.output.split())
 
 
-def test_a_frame_is_the_one_of_an_endpoint(folder: Path, tmp_path: Path) -> None:
+def test_a_frame_is_the_one_of_an_endpoint_and_the_folder_of_its_model_is_not_told(
+    folder: Path, tmp_path: Path
+) -> None:
     frame = tmp_path / "frame.json"
     frame.write_text('{"cell": 24, "min_pixels": 20736, "max_pixels": 69696}', encoding="utf-8")
     result = xray_eval("--pairs", folder, "--frame", f"nano={frame}")
     assert "there is none called 'nano'" in " ".join(result.output.split())
     with talking(lambda question: "Yes.") as talker:
-        endpoint = f"nano=xray-vlm-nano@{talker.url}"
+        endpoint = f"nano=/srv/models/xray-vlm-nano@{talker.url}"
         out = tmp_path / "out"
         result = xray_eval(
             "--pairs", folder, "--endpoint", endpoint, "--frame", f"nano={frame}", "--out", out, "--limit", "1"
@@ -179,7 +181,10 @@ def test_a_frame_is_the_one_of_an_endpoint(folder: Path, tmp_path: Path) -> None
     ((width, height),) = [question.size for question in talker.heard]
     assert width % 24 == height % 24 == 0
     assert 20736 <= width * height <= 69696
-    assert "cells of 24" in (out / "VQA.md").read_text(encoding="utf-8")
+    page = (out / "VQA.md").read_text(encoding="utf-8")
+    assert "cells of 24" in page
+    assert "--endpoint nano=xray-vlm-nano@URL" in page
+    assert "/srv" not in page
 
 
 def folder_with(root: Path, pairs: list[Pair]) -> Path:

@@ -234,7 +234,7 @@ def _from_endpoint(asking: Endpoint, one: _Asked, frame: Frame, pairs: Sequence[
             f"{one.name}: {len(failed)} of {len(answers)} questions got no reply, the first: {failed[0]}", err=True
         )
     about = (
-        f"model `{one.model}` at an endpoint; pictures of {frame.min_pixels:,} to {frame.max_pixels:,} pixels in cells "
+        f"model `{named(one.model)}` at an endpoint; pictures of {frame.min_pixels:,} to {frame.max_pixels:,} pixels in cells "
         f"of {frame.cell}, boxes in {frame.boxes}"
     )
     return Answerer(one.name, "model", about, _by_id(answers))
@@ -281,7 +281,7 @@ def _command(context: click.Context) -> str:
         value, flag = context.params.get(option.name or ""), option.opts[0]
         given = context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
         if option.name == "endpoints":
-            parts += [f"{flag} {one.name}={one.model}@URL" for one in value or ()]
+            parts += [f"{flag} {one.name}={named(one.model)}@URL" for one in value or ()]
         elif option.name == "frames":
             parts += [f"{flag} {name}=FRAME" for name in value or ()]
         elif option.name == "recorded":

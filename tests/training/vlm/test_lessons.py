@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from xray_training.vlm.collate import Collator
+from xray_training.vlm.collate import Collator, Example
 from xray_training.vlm.config import FrameSettings, VariationSettings, VlmConfig
 from xray_training.vlm.dataset import PairSet, Plan
 from xray_training.vlm.guidance import CELL, Guide, guidance_loss
@@ -64,7 +64,7 @@ def test_nothing_is_kept_for_detectors_where_none_is_imitated(shown: list[Shown]
 def test_a_picture_is_as_large_for_detectors_as_its_cells_and_white_beyond(shown: list[Shown], processor: Any) -> None:
     pairs = guided(shown)
     small = Image.new("RGB", (56, 84), (10, 20, 30))
-    batch = Collator(processor)([pairs[0], type(pairs[0])(small, pairs[0].turns, own=small)])
+    batch = Collator(processor)([pairs[0], Example(small, pairs[0].turns, own=small)])
     assert batch["guide_grids"].tolist() == [[1, 4, 4], [1, 3, 2]]
     assert batch["guides"].shape == (2, 3, 4 * CELL, 4 * CELL)
     seen = batch["guides"][1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +10,7 @@ from torch import Tensor, nn
 from xray_training.vlm.cells import CellHead, cell_loss
 from xray_training.vlm.collate import Batch
 from xray_training.vlm.config import VlmConfig
-from xray_training.vlm.guidance import GuidedHead, guidance_loss
-
-if TYPE_CHECKING:
-    from xray_training.vlm.guidance import Guide
+from xray_training.vlm.guidance import Guide, GuidedHead, guidance_loss
 
 
 class Lessons(nn.Module):

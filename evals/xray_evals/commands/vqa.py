@@ -234,8 +234,8 @@ def _from_endpoint(asking: Endpoint, one: _Asked, frame: Frame, pairs: Sequence[
             f"{one.name}: {len(failed)} of {len(answers)} questions got no reply, the first: {failed[0]}", err=True
         )
     about = (
-        f"model `{named(one.model)}` at an endpoint; pictures of {frame.min_pixels:,} to {frame.max_pixels:,} pixels in cells "
-        f"of {frame.cell}, boxes in {frame.boxes}"
+        f"model `{named(one.model)}` at an endpoint; pictures of {frame.min_pixels:,} to {frame.max_pixels:,} pixels in "
+        f"cells of {frame.cell}, boxes in {frame.boxes}"
     )
     return Answerer(one.name, "model", about, _by_id(answers))
 

@@ -9,12 +9,23 @@ from __future__ import annotations
 import json
 import math
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from xray_training.datasets.pairs import Boxes, Choice, Count, Items, Kind, Named, Pair, Place, Refused, YesNo
+from xray_training.datasets.pairs import (
+    PLACE_MARK,
+    Boxes,
+    Choice,
+    Count,
+    Items,
+    Kind,
+    Named,
+    Pair,
+    Place,
+    Refused,
+    YesNo,
+)
 from xray_training.datasets.replies import NOTHING
 from xray_training.datasets.word_reader import WordReader, terms_of
 
@@ -25,8 +36,6 @@ MOST_TAUGHT = 20_000
 """Pairs of a kind that the text-only baseline learns from, drawn with a fixed seed."""
 
 REFUSAL = "The picture does not tell."
-
-_MARK = re.compile(r"<box:\d+>")
 
 Predict = Callable[[Pair, Sequence[str], Sequence[str]], str]
 """Of a pair, the features of a question and the answers that are allowed (any, if there are none): one answer."""
@@ -120,7 +129,7 @@ def _said(truth: YesNo | Choice | Count | Items | Refused) -> str:
 def _features(pair: Pair) -> list[str]:
     """What a question says: its words, singly and in pairs, and the size and place of the first box in it."""
     features = terms_of(pair.question)
-    if pair.places and _MARK.search(pair.question):
+    if pair.places and PLACE_MARK.search(pair.question):
         features += _of_place(pair.places[0])
     return features
 

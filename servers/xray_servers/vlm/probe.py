@@ -5,7 +5,6 @@ Engines have loaded adapters without applying a single one of their matrices, an
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from PIL import Image
 
 from xray_agent_tools.detector.package import load_package
 from xray_agent_tools.errors import Misconfigured
-from xray_agent_tools.explainer.picture import QWEN2_5_VL
+from xray_agent_tools.explainer.picture import QWEN2_5_VL, data_uri
 from xray_servers.vlm.endpoint import Endpoint, NoAnswer
 
 _QUESTION = "Which items does this X-ray scan of a bag show, and where do they lie? Answer in one sentence."
@@ -125,7 +124,5 @@ def _request(model: str) -> Mapping[str, Any]:
 
 def _picture() -> str:
     """The canary scan of the embedded detector, with its known threat."""
-    picture = Image.open(BytesIO(load_package("default").canary_bytes())).convert("RGB")
-    buffer = BytesIO()
-    picture.resize(QWEN2_5_VL.size_of(*picture.size), Image.Resampling.BICUBIC).save(buffer, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    picture = Image.open(BytesIO(load_package("default").canary_bytes()))
+    return data_uri(QWEN2_5_VL.show(picture))

@@ -31,7 +31,8 @@ Kind = Literal[
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PAIRS_FILE = "pairs.jsonl"
-_PLACE = re.compile(r"<box:(\d+)>")
+PLACE_MARK = re.compile(r"<box:(\d+)>")
+"""Stands in a text for one of its pair's places, by number."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -159,7 +160,7 @@ def in_pixels(text: str, places: Sequence[Place], width: int, height: int) -> st
         corners = (place.x_min * width, place.y_min * height, place.x_max * width, place.y_max * height)
         return str([round(corner) for corner in corners])
 
-    return _PLACE.sub(words, text)
+    return PLACE_MARK.sub(words, text)
 
 
 def write_pairs(pairs: Iterable[Pair], path: Path) -> int:

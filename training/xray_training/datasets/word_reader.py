@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 
+from xray_training.datasets.pairs import PLACE_MARK
+
 FEATURES = 2048
 """Places that terms are hashed to; the last one is every answer's own weight."""
 MOST_ANSWERS = 100
@@ -21,12 +23,11 @@ MOST_ANSWERS = 100
 _ITERATIONS = 40
 _DECAY = 1e-4
 _WORD = re.compile(r"[a-z0-9_]+(?:-[a-z]+)*")
-_MARK = re.compile(r"<box:\d+>")
 
 
 def terms_of(question: str) -> list[str]:
     """Words and word pairs of a question, each once; the marks of boxes are left out."""
-    words = _WORD.findall(_MARK.sub(" ", question.casefold()))
+    words = _WORD.findall(PLACE_MARK.sub(" ", question.casefold()))
     return list(dict.fromkeys([*words, *(" ".join(two) for two in pairwise(words))]))
 
 

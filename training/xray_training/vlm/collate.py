@@ -84,9 +84,9 @@ class Collator:
         }
         if any(example.cells is not None for example in examples):
             batch["cells"] = _padded_cells([example.cells for example in examples], grids // self.merge)
-        if all(example.own is not None for example in examples):
+        if own := [example.own for example in examples if example.own is not None]:
             batch["guide_grids"] = grids // torch.tensor([1, self.merge, self.merge])
-            batch["guides"] = _for_guides([example.own for example in examples], batch["guide_grids"])
+            batch["guides"] = _for_guides(own, batch["guide_grids"])
         return batch
 
     def _sequence(self, example: Example, rows: int, columns: int) -> Sequenced:
@@ -132,12 +132,11 @@ def _padded_cells(cells: Sequence[NDArray[np.int8] | None], grids: Tensor) -> Te
     return torch.cat(parts)
 
 
-def _for_guides(pictures: Sequence[Image.Image | None], grids: Tensor) -> Tensor:
+def _for_guides(pictures: Sequence[Image.Image], grids: Tensor) -> Tensor:
     """(b, 3, height, width) uint8: every picture so large that detectors see its cells, white beyond it."""
     height, width = (int(side) * CELL for side in grids[:, 1:].amax(dim=0))
     canvas = np.full((len(pictures), height, width, 3), 255, dtype=np.uint8)
     for room, picture, (_, rows, columns) in zip(canvas, pictures, grids.tolist(), strict=True):
-        assert picture is not None  # noqa: S101
         size = (columns * CELL, rows * CELL)
         fitting = picture if picture.size == size else picture.resize(size, Image.Resampling.BICUBIC)
         room[: size[1], : size[0]] = np.asarray(fitting)

@@ -86,20 +86,6 @@ def _network(detector: str, device: str) -> Any:
     return network.fuse(verbose=False).to(memory_format=torch.channels_last)
 
 
-class GuidedHead(nn.Module):
-    """Tells a detector's features of a cell from its image token; used in training and then thrown away."""
-
-    def __init__(self, width: int, channels: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.read = nn.Linear(width, channels)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Features (tokens, channels) of image tokens (tokens, width)."""
-        features: Tensor = self.read(self.norm(tokens))
-        return features
-
-
 def guidance_loss(told: Tensor, features: Tensor) -> Tensor:
     """Mean squared error, a scalar: 1 for a tower that knows nothing."""
     return mse_loss(told.float(), features)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from xray_training.vlm.cells import CellHead, cell_loss
 from xray_training.vlm.collate import Batch
 from xray_training.vlm.config import VlmConfig
-from xray_training.vlm.guidance import Guide, GuidedHead, guidance_loss
+from xray_training.vlm.guidance import Guide, guidance_loss
 
 
 class Lessons(nn.Module):
@@ -27,8 +27,10 @@ class Lessons(nn.Module):
         super().__init__()
         self.weights = (config.cells.weight, config.guidance.weight)
         self.cells = CellHead(width, labels) if labels else None
-        self.guided = GuidedHead(width, guide.channels) if guide is not None else None
-        self._guide = (guide,)
+        self.guide = guide
+        self.guided = (
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, guide.channels)) if guide is not None else None
+        )
         self.told: dict[str, float] = {}
 
     def loss(self, seen: Sequence[Tensor], batch: Batch) -> Tensor:
@@ -44,9 +46,8 @@ class Lessons(nn.Module):
             loss = cell_loss(self.cells(tokens), batch["cells"])
             self.told["cells"] = float(loss.detach())
             total = total + self.weights[0] * loss
-        guide = self._guide[0]
-        if self.guided is not None and guide is not None:
-            features = guide.features(batch["guides"], batch["guide_grids"])
+        if self.guided is not None and self.guide is not None:
+            features = self.guide.features(batch["guides"], batch["guide_grids"])
             loss = guidance_loss(self.guided(tokens), features)
             self.told["guidance"] = float(loss.detach())
             total = total + self.weights[1] * loss

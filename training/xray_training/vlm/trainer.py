@@ -364,11 +364,12 @@ def _trainer(
     echo: Callable[[str], object],
 ) -> AnswerTrainer:
     labels = labels_of(pair for picture in shown["train"] for pair in picture.pairs) if config.cells.weight else ()
-    guide = Guide(config.guidance.detectors, str(arguments.device)) if config.guidance.detectors else None
-    if (labels or guide) and arguments.world_size > 1:
+    taught = bool(labels or config.guidance.detectors)
+    if taught and arguments.world_size > 1:
         raise RunConflict(
             "lessons are given in one process: use --set cells.weight=0 --set 'guidance.detectors=[]' on several devices"
         )
+    guide = Guide(config.guidance.detectors, str(arguments.device)) if config.guidance.detectors else None
     plan = Plan(
         pack=config.pack,
         kinds=tuple(config.kinds.items()),
@@ -396,7 +397,6 @@ def _trainer(
     trainer.remove_callback(PrinterCallback)
     trainer.config, trainer.course = config, course
     width = speaker.model.config.vision_config.out_hidden_size
-    taught = bool(labels) or guide is not None
     trainer.lessons = Lessons(config, width, len(labels), guide).to(arguments.device) if taught else None
     return trainer
 

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xray_agent_tools.declaration.matcher import find_items
 from xray_training.datasets.duplicates import digest_of
-from xray_training.datasets.pairs import Kind, Pair
+from xray_training.datasets.pairs import PLACE_MARK, Kind, Pair
 from xray_training.datasets.record import DatasetError
 from xray_training.datasets.reply_words import regions_in
 from xray_training.datasets.writers.files import write_text
@@ -44,7 +44,6 @@ MOST_CHARACTERS = 600
 _FAILURES_IN_A_ROW = 8
 _CHARACTERS_PER_TOKEN = 4
 _PICTURE_TOKENS = 1200
-_MARK = re.compile(r"<box:\d+>")
 _BRACED = re.compile(r"\{.*\}", re.DOTALL)
 _THE_BAG_ITSELF = re.compile(r"\b(bag|bags|luggage|baggage|suitcase)\b", re.IGNORECASE)
 _DIRECTIONS = re.compile(r"\b(left|right|higher|upper|lower|larger|smaller|more|less)\b", re.IGNORECASE)
@@ -434,7 +433,7 @@ def _changed_meaning(part: str, after: str, one: Made) -> str | None:
     before: str = getattr(one.pair, part)
     if not after or len(after) > MOST_CHARACTERS:
         return "empty or too long"
-    if sorted(_MARK.findall(before)) != sorted(_MARK.findall(after)):
+    if sorted(PLACE_MARK.findall(before)) != sorted(PLACE_MARK.findall(after)):
         return "marks changed"
     if sorted(_QUOTED.findall(before)) != sorted(_QUOTED.findall(after)):
         return "the form of the answer changed"

@@ -7,14 +7,24 @@ import re
 from collections.abc import Callable, Sequence
 
 from xray_agent_tools.wording import calls_harmless
-from xray_training.datasets.pairs import REGIONS, Boxes, Choice, Count, Items, Named, Pair, Place, Refused, YesNo
+from xray_training.datasets.pairs import (
+    PLACE_MARK,
+    REGIONS,
+    Boxes,
+    Choice,
+    Count,
+    Items,
+    Named,
+    Pair,
+    Place,
+    Refused,
+    YesNo,
+)
 from xray_training.datasets.replies import NOTHING, verdict_of
 from xray_training.vqa.families.matter import HIDDEN, OPEN
 from xray_training.vqa.families.place import TIMES_LARGER
 from xray_training.vqa.matter import BANDS
 from xray_training.vqa.scene import Scene, Thing
-
-_MARK = re.compile(r"<box:(\d+)>")
 
 
 def problem_of(pair: Pair, scene: Scene) -> str | None:
@@ -26,7 +36,7 @@ def problem_of(pair: Pair, scene: Scene) -> str | None:
     """
     if calls_harmless(pair.answer) or calls_harmless(pair.question):
         return "calls something harmless"
-    marks = {int(number) for number in _MARK.findall(pair.question + pair.answer)}
+    marks = {int(number) for number in PLACE_MARK.findall(pair.question + pair.answer)}
     if marks != set(range(len(pair.places))):
         return "boxes and their marks differ"
     if any(_thing_at(place, scene) is None for place in pair.places if place.label != NOTHING):
@@ -44,7 +54,7 @@ def _as_replied(pair: Pair) -> str:
         place = pair.places[int(mark.group(1))]
         return json.dumps([place.x_min, place.y_min, place.x_max, place.y_max])
 
-    return _MARK.sub(corners, pair.answer)
+    return PLACE_MARK.sub(corners, pair.answer)
 
 
 def _against(pair: Pair, scene: Scene) -> str | None:
